@@ -1,0 +1,101 @@
+//! The one way out over HTTP: a pooled HTTP/1.1 client over rustls.
+//!
+//! It follows no redirect, keeps no cookie and reads no proxy setting, so that
+//! a credential goes to the configured host and nowhere else.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+/// A client. Cheap to clone; clones share their connections.
+pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Why a client can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of certificates can't be read.
+    #[error("{}: no certificates can be read from it: {reason}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The machine has no certificates to trust.
+    #[error("no trusted certificates are installed on this machine; install `ca-certificates`")]
+    NoRoots,
+    /// TLS can't be set up.
+    #[error("TLS can't be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What a client needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How many unused connections are kept for a host. Fewer than the calls in
+    /// flight costs a new connection for most calls.
+    pub pool_max_idle_per_host: usize,
+    /// Certificates to trust instead of the machine's (PEM).
+    pub ca: Option<PathBuf>,
+}
+
+/// Makes a client.
+///
+/// # Errors
+/// [`Error`] if there is nothing to trust.
+pub fn client(options: &Options) -> Result<Client, Error> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(options.connect_timeout));
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(options)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(options.pool_max_idle_per_host)
+        .build(connector))
+}
+
+fn tls(options: &Options) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let Some(path) = &options.ca else {
+        use hyper_rustls::ConfigBuilderExt as _;
+        return Ok(builder
+            .with_native_roots()
+            .map_err(|_| Error::NoRoots)?
+            .with_no_client_auth());
+    };
+    let fault = |reason: String| Error::Certificates {
+        path: path.clone(),
+        reason,
+    };
+    let mut roots = RootCertStore::empty();
+    let pem = CertificateDer::pem_file_iter(path).map_err(|e| fault(e.to_string()))?;
+    for certificate in pem {
+        let certificate = certificate.map_err(|e| fault(e.to_string()))?;
+        roots.add(certificate).map_err(|e| fault(e.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(fault("it holds none".to_owned()));
+    }
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
