@@ -1,0 +1,98 @@
+//! The audit trail: who did what, on which key, with what result.
+//!
+//! [`Trail`] promises that a record whose position was handed out is on disk, in
+//! an order that never changes, and that after the first write that failed
+//! nothing is accepted any more. Who owns a key is a projection of the trail,
+//! written in the same transaction as the record that says so. [`Reader`] reads
+//! a trail, also while a server writes to it.
+//!
+//! A record never holds a secret, only its [`Fingerprint`]. This module knows no
+//! policy, no transport and no upstream: it stores what it is told.
+
+use std::fmt;
+
+mod error;
+mod files;
+mod fingerprint;
+mod line;
+mod owners;
+mod reader;
+mod record;
+mod schema;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod writer;
+
+pub use error::{Advice, Error};
+pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
+pub use line::line;
+pub use reader::{Filter, Order, Query, Reader, Records, Stored};
+pub use record::{Caller, Kind, Outcome, ParseNameError, Peer, Record, Resource};
+pub use settings::{Location, Settings};
+pub use trail::Trail;
+
+/// A record's place in the trail, counted from 0 without a gap: the order in
+/// which records were committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is appended in one piece: a record, and what it changes about a key.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// What it says about a key's owner.
+    pub projection: Option<Projection>,
+}
+
+impl From<Record> for Entry {
+    fn from(record: Record) -> Self {
+        Self {
+            record,
+            projection: None,
+        }
+    }
+}
+
+/// What a succeeded outcome says about the owner of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Projection {
+    /// The key was made by `owner`. A key that exists keeps its first owner.
+    Created {
+        /// The upstream: `datadog/us1/main`.
+        upstream: String,
+        /// The type of the resource: `api_key`.
+        resource_type: String,
+        /// The key's id upstream.
+        id: String,
+        /// Who made it.
+        owner: Owner,
+    },
+    /// The key was deleted. Whose it was stays known.
+    Removed {
+        /// The upstream: `datadog/us1/main`.
+        upstream: String,
+        /// The type of the resource: `api_key`.
+        resource_type: String,
+        /// The key's id upstream.
+        id: String,
+    },
+}
+
+/// Who made a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The issuer of the token that it was made with.
+    pub issuer: String,
+    /// The subject, as this issuer names it.
+    pub subject: String,
+}

@@ -1,0 +1,370 @@
+//! The record: what is written down about one step of one call.
+//!
+//! A record is one JSON object, its members always in the order of the fields
+//! below; a member that has nothing to say is left out. No field can take a
+//! secret's type, and every text is cut to a bound before it is written, so that
+//! a caller can't bloat the trail.
+
+use std::{fmt, str::FromStr, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::Fingerprint;
+
+/// The version of the record's format.
+const VERSION: u32 = 1;
+
+/// The longest text that is written, in bytes, the mark of a cut included.
+pub(super) const MAX_TEXT: usize = 512;
+
+/// The most roles of a caller that are written.
+pub(super) const MAX_CLAIMS: usize = 64;
+
+/// Stands where the end of a text was cut off.
+pub(super) const CUT: &str = "…[cut]";
+
+/// One step of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The version of this format: 1.
+    pub v: u32,
+    /// The record's own id, a UUID that sorts by time.
+    pub id: String,
+    /// The call's id: the same in an intent and in its outcome.
+    pub call: String,
+    /// The request id that the caller sent or was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Which step this is.
+    pub kind: Kind,
+    /// When, as RFC 3339 in UTC with nine digits of a second.
+    pub time: String,
+    /// Who called; absent if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
+    /// The method: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
+    /// What the method does: `read`, `reveal`, `create`, `update`, `delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
+    /// The permission that was used, or that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// The rule of the policy that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The version of the policy that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// The upstream: `datadog/us1/main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Resource>,
+    /// Fingerprints of the secrets that the answer held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<Fingerprint>,
+    /// How it ended; in outcomes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The gRPC code's name: `PERMISSION_DENIED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The reason of the error's `ErrorInfo`: `POLICY_DENIED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The HTTP status that the upstream answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// The request id that the upstream gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_request_id: Option<String>,
+    /// How long the call took, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+    /// How many resources a list held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
+}
+
+/// A caller whose token was accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The token's issuer.
+    pub issuer: String,
+    /// The token's subject.
+    pub subject: String,
+    /// The values of the claim that holds roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+    /// The token's id (`jti`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+}
+
+/// The other end of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address and port.
+    pub address: String,
+    /// The name in its client certificate, if it showed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// The type: `api_key`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub resource_type: Option<String>,
+    /// The id upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The name that people gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Declares an enum whose variants are written as one fixed name each.
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $type {
+            $($(#[$variant_doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl $type {
+            /// Every value, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// As it is written in a record.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = ParseNameError;
+
+            fn from_str(text: &str) -> Result<Self, ParseNameError> {
+                match text {
+                    $($name => Ok(Self::$variant),)*
+                    _ => Err(ParseNameError { known: &[$($name,)*] }),
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// Which step of a call a record is about.
+    Kind {
+        /// A mutation is about to be sent.
+        Intent = "intent",
+        /// The caller could not be authenticated, or the request is not valid.
+        Refused = "refused",
+        /// The policy says no.
+        Denied = "denied",
+        /// The call has ended.
+        Outcome = "outcome",
+    }
+}
+
+named! {
+    /// How an allowed call ended.
+    Outcome {
+        /// It did what it should.
+        Succeeded = "succeeded",
+        /// Upstream refused.
+        Rejected = "rejected",
+        /// Nothing reached the upstream.
+        NotSent = "not_sent",
+        /// It was sent, and what became of it is not known.
+        Unknown = "unknown",
+    }
+}
+
+/// The name is none of those that records use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not one of {}", known.join(", "))]
+pub struct ParseNameError {
+    known: &'static [&'static str],
+}
+
+impl Record {
+    /// A record that says nothing yet beyond whose step it is.
+    #[must_use]
+    pub fn new(kind: Kind, call: impl Into<String>, id: impl Into<String>, at: SystemTime) -> Self {
+        Self {
+            v: VERSION,
+            id: id.into(),
+            call: call.into(),
+            request_id: None,
+            kind,
+            time: timestamp(at),
+            caller: None,
+            peer: None,
+            rpc: None,
+            effect: None,
+            permission: None,
+            rule: None,
+            policy_version: None,
+            upstream: None,
+            resource: None,
+            fingerprints: Vec::new(),
+            outcome: None,
+            code: None,
+            reason: None,
+            upstream_status: None,
+            upstream_request_id: None,
+            duration_us: None,
+            items: None,
+        }
+    }
+
+    /// The next record of the same call: it says the same about who, where and
+    /// what, and nothing yet about the result.
+    #[must_use]
+    pub fn next(&self, kind: Kind, id: impl Into<String>, at: SystemTime) -> Self {
+        Self {
+            v: VERSION,
+            id: id.into(),
+            kind,
+            time: timestamp(at),
+            outcome: None,
+            code: None,
+            reason: None,
+            upstream_status: None,
+            upstream_request_id: None,
+            duration_us: None,
+            items: None,
+            ..self.clone()
+        }
+    }
+
+    /// The result in one word: the outcome's name, or the kind's where there is
+    /// no outcome.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        self.outcome.map_or(self.kind.name(), Outcome::name)
+    }
+
+    /// The exact bytes to store, with every text cut to its bound.
+    pub(super) fn encode(mut self) -> Result<Vec<u8>, serde_json::Error> {
+        self.bound();
+        serde_json::to_vec(&self)
+    }
+
+    fn bound(&mut self) {
+        // Every field is named, so that a new one can't be forgotten.
+        let Self {
+            v: _,
+            id,
+            call,
+            request_id,
+            kind: _,
+            time,
+            caller,
+            peer,
+            rpc,
+            effect,
+            permission,
+            rule,
+            policy_version,
+            upstream,
+            resource,
+            fingerprints: _, // of a fixed size, and as many as upstream answered
+            outcome: _,
+            code,
+            reason,
+            upstream_status: _,
+            upstream_request_id,
+            duration_us: _,
+            items: _,
+        } = self;
+        [id, call, time].into_iter().for_each(cut);
+        [
+            request_id,
+            rpc,
+            effect,
+            permission,
+            rule,
+            policy_version,
+            upstream,
+            code,
+            reason,
+            upstream_request_id,
+        ]
+        .into_iter()
+        .flatten()
+        .for_each(cut);
+        if let Some(Caller {
+            issuer,
+            subject,
+            claims,
+            token_id,
+        }) = caller
+        {
+            [issuer, subject].into_iter().chain(token_id).for_each(cut);
+            if claims.len() > MAX_CLAIMS {
+                claims.truncate(MAX_CLAIMS - 1);
+                claims.push(CUT.to_owned());
+            }
+            claims.iter_mut().for_each(cut);
+        }
+        if let Some(Peer {
+            address,
+            certificate,
+        }) = peer
+        {
+            cut(address);
+            certificate.iter_mut().for_each(cut);
+        }
+        if let Some(Resource {
+            resource_type,
+            id,
+            name,
+        }) = resource
+        {
+            [resource_type, id, name]
+                .into_iter()
+                .flatten()
+                .for_each(cut);
+        }
+    }
+}
+
+/// Cuts a text to its bound, between two characters.
+pub(super) fn cut(text: &mut String) {
+    if text.len() > MAX_TEXT {
+        let mut end = MAX_TEXT - CUT.len();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str(CUT);
+    }
+}
+
+/// A time as records write it. All are equally long, so that their order as
+/// texts is their order in time.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    let mut time = prost_types::Timestamp::from(time);
+    let nanos = std::mem::take(&mut time.nanos);
+    let seconds = time.to_string();
+    format!("{}.{nanos:09}Z", seconds.trim_end_matches('Z'))
+}

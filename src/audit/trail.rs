@@ -1,0 +1,252 @@
+//! The trail as the rest of keygate holds it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Record, Settings,
+    owners::{self, Question},
+    store::Store,
+    writer::{self, Command, Ended, Failure},
+};
+use crate::{clock::Clock, random::Random};
+
+/// How many records may wait for the disk. Calls in flight are bounded elsewhere;
+/// this has room for all of them being cancelled at once.
+const QUEUE: usize = 65_536;
+
+/// How many questions about owners may wait.
+const QUESTIONS: usize = 1024;
+
+/// An audit trail that is open for writing. Cheap to clone.
+#[derive(Clone)]
+pub struct Trail(Arc<Inner>);
+
+struct Inner {
+    queue: mpsc::Sender<Command>,
+    questions: mpsc::Sender<Question>,
+    fingerprinter: Fingerprinter,
+    failure: Failure,
+    ended: CancellationToken,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    clock: Clock,
+    random: Random,
+}
+
+impl Trail {
+    /// Opens the trail, and makes it if there is none. Intents that a crash has
+    /// left without an outcome get the outcome `unknown` before this returns.
+    ///
+    /// It reads and writes files, and belongs into the start of a process.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail is in use, is not a trail, or can't be written.
+    pub fn open(settings: &Settings, clock: Clock, random: Random) -> Result<Self, Error> {
+        Self::start(Store::open(settings.store.path())?, clock, random)
+    }
+
+    pub(super) fn start(mut store: Store, clock: Clock, random: Random) -> Result<Self, Error> {
+        let fingerprinter = store.fingerprinter(&random)?;
+        let unknown = store.open_intents()?.into_iter().map(|intent| {
+            let now = clock.now();
+            let id = random.uuid_at(now).to_string();
+            Entry::from(Record {
+                outcome: Some(Outcome::Unknown),
+                code: Some("UNKNOWN".to_owned()),
+                reason: Some("OUTCOME_UNKNOWN".to_owned()),
+                ..intent.next(Kind::Outcome, id, now)
+            })
+        });
+        let unknown: Vec<_> = unknown.collect();
+        store.write(unknown)?;
+
+        let path = store.path().to_owned();
+        let reading = owners::read_only(&path)?;
+        let (queue, commands) = mpsc::channel(QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let failure = Failure::default();
+        let ended = CancellationToken::new();
+        let end = Ended {
+            failure: failure.clone(),
+            signal: ended.clone(),
+            orderly: false,
+        };
+        thread::Builder::new()
+            .name("audit-owners".to_owned())
+            .spawn(move || owners::run(&reading, &path, asked))
+            .map_err(Error::Thread)?;
+        let writer = thread::Builder::new()
+            .name("audit-writer".to_owned())
+            .spawn(move || writer::run(store, commands, end))
+            .map_err(Error::Thread)?;
+        Ok(Self(Arc::new(Inner {
+            queue,
+            questions,
+            fingerprinter,
+            failure,
+            ended,
+            writer: Mutex::new(Some(writer)),
+            clock,
+            random,
+        })))
+    }
+
+    /// A record of a call, with an id of its own and the time of day.
+    #[must_use]
+    pub fn record(&self, kind: Kind, call: &str) -> Record {
+        let now = self.0.clock.now();
+        Record::new(kind, call, self.0.random.uuid_at(now).to_string(), now)
+    }
+
+    /// The next record of the same call, with an id of its own and the time of day.
+    #[must_use]
+    pub fn next(&self, before: &Record, kind: Kind) -> Record {
+        let now = self.0.clock.now();
+        before.next(kind, self.0.random.uuid_at(now).to_string(), now)
+    }
+
+    /// Appends an entry. It is on disk when this returns. If the caller stops
+    /// waiting, the entry may be written all the same.
+    ///
+    /// Whoever waits has to keep polling until this returns, or drop it: one
+    /// waiter wakes the others.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] after the first failure of the trail, for ever.
+    pub async fn append(&self, entry: impl Into<Entry>) -> Result<Position, Error> {
+        let inner = &*self.0;
+        if inner.failure.get().is_some() {
+            return Err(inner.failure.refusal());
+        }
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let command = Command::Append(Box::new(entry.into()), Some(acknowledge));
+        if inner.queue.send(command).await.is_err() {
+            return Err(inner.failure.refusal());
+        }
+        match acknowledged.await {
+            Ok(it) => Ok(it.position()),
+            Err(_) => Err(inner.failure.refusal()),
+        }
+    }
+
+    /// Appends an entry that nobody can wait for, as when a call is dropped. It
+    /// never blocks. If the entry can't even be queued, the trail has failed.
+    pub fn append_detached(&self, entry: impl Into<Entry>) {
+        let command = Command::Append(Box::new(entry.into()), None);
+        let (command, cause) = match self.0.queue.try_send(command) {
+            Ok(()) => return,
+            Err(TrySendError::Full(command)) => (command, Error::Overrun),
+            Err(TrySendError::Closed(command)) => (command, Error::Closed),
+        };
+        if let Command::Append(entry, _) = command {
+            let record = &entry.record;
+            tracing::error!(
+                record = record.id,
+                call = record.call,
+                kind = record.kind.name(),
+                result = record.result(),
+                "an audit record is lost: {cause}"
+            );
+        }
+        self.0.failure.set(cause);
+    }
+
+    /// Who made a key; `None` if the trail does not know.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub async fn owner(
+        &self,
+        upstream: &str,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Owner>, Error> {
+        let ids = [id.to_owned()];
+        let mut owners = self.owners(upstream, resource_type, &ids).await?;
+        Ok(owners.remove(id))
+    }
+
+    /// Who made these keys, by id. A key that the trail does not know is left out.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub async fn owners(
+        &self,
+        upstream: &str,
+        resource_type: &str,
+        ids: &[String],
+    ) -> Result<HashMap<String, Owner>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            upstream: upstream.to_owned(),
+            resource_type: resource_type.to_owned(),
+            ids: ids.to_vec(),
+            answer,
+        };
+        if self.0.questions.send(question).await.is_err() {
+            return Err(Error::ThreadEnded);
+        }
+        answered.await.map_err(|_| Error::ThreadEnded)?
+    }
+
+    /// What a record holds in the place of this secret.
+    #[must_use]
+    pub fn fingerprint(&self, secret: &str) -> Fingerprint {
+        self.0.fingerprinter.fingerprint(secret)
+    }
+
+    /// Is cancelled when the trail fails. Cancelling it changes nothing here.
+    #[must_use]
+    pub fn failed(&self) -> CancellationToken {
+        self.0.failure.signal()
+    }
+
+    /// Why the trail has failed; `None` as long as it has not.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<Error>> {
+        self.0.failure.get()
+    }
+
+    /// Writes what is queued, moves everything into the trail's one file and ends
+    /// the thread. Clones of the trail accept nothing after this.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the trail has failed, now or before.
+    pub async fn close(self) -> Result<(), Error> {
+        // An error says that the thread has ended already.
+        let _ = self.0.queue.send(Command::Close).await;
+        self.0.ended.cancelled().await;
+        let writer = self
+            .0
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            // It has told that it is ending; its panic counts as a failure already.
+            let _ = writer.join();
+        }
+        self.0
+            .failure
+            .get()
+            .map_or(Ok(()), |it| Err(Error::Failed(it)))
+    }
+}
+
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trail")
+            .field("failed", &self.0.failure.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
