@@ -1,5 +1,6 @@
 //! keygate: a gRPC gateway in front of key-management REST APIs.
 
+pub mod auth;
 pub mod clock;
 pub mod contract;
 pub mod http;
