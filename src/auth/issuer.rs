@@ -106,21 +106,27 @@ impl Jwks {
         let Some((scheme, _)) = text.split_once("://") else {
             return Ok(Self::File(PathBuf::from(text)));
         };
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => {
+                return Err(format!(
+                    "has the scheme {scheme}; write an https URL or the path of a file"
+                ));
+            }
+        };
         let uri: Uri = text.parse().map_err(|_| "is not a URL".to_owned())?;
-        let authority = uri.authority().map_or("", |it| it.as_str());
-        if authority.contains('@') {
+        if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
             return Err("has a user or password in it; keys are public".to_owned());
         }
-        match scheme.to_ascii_lowercase().as_str() {
-            "https" => Ok(Self::Url(uri)),
-            "http" if is_loopback(uri.host().unwrap_or_default()) => Ok(Self::Url(uri)),
-            "http" => Err("must be https: who can change the answer can make tokens \
-                 (http is allowed on loopback only)"
-                .to_owned()),
-            _ => Err(format!(
-                "has the scheme {scheme}; write an https URL or the path of a file"
-            )),
+        if !secure && !is_loopback(uri.host().unwrap_or_default()) {
+            return Err(
+                "must be https: who can change the answer can make tokens (http is allowed on \
+                 loopback only)"
+                    .to_owned(),
+            );
         }
+        Ok(Self::Url(uri))
     }
 }
 

@@ -242,7 +242,9 @@ impl Remote {
             if status != StatusCode::OK {
                 return Err(format!("it answers {status}"));
             }
-            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+            let body = Limited::new(response.into_body(), MAX_BYTES)
+                .collect()
+                .await;
             Ok(body
                 .map_err(|_| format!("its answer breaks off or is over {MAX_BYTES} bytes"))?
                 .to_bytes())
