@@ -1,0 +1,157 @@
+//! What a verified payload has to say, and the [`Caller`] that it makes.
+//!
+//! Times: `exp` is kept to the second. `nbf` and `iat` may be ahead by
+//! [`LEEWAY`], as an issuer's clock may be ahead of ours.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::{Caller, Error, Issuer, Reason};
+
+/// How far an issuer's clock may be ahead.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// The issuer, whose keys are then to be used: the one claim that is read
+/// before the signature is verified.
+pub(super) fn issuer(payload: &Map<String, Value>) -> Result<&str, Reason> {
+    text(payload, "iss")
+}
+
+/// Checks the claims of a payload whose signature has been verified.
+pub(super) fn check(
+    payload: &Map<String, Value>,
+    settings: &Issuer,
+    now: SystemTime,
+) -> Result<Caller, Error> {
+    let issuer = text(payload, "iss")?;
+    if issuer != settings.issuer {
+        return Err(Reason::Issuer.into());
+    }
+    let audiences = match payload.get("aud") {
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(many)) if !many.is_empty() => many
+            .iter()
+            .map(|it| it.as_str().ok_or(Reason::Claim("aud")))
+            .collect::<Result<_, _>>()?,
+        _ => return Err(Reason::Claim("aud").into()),
+    };
+    if !settings
+        .audiences
+        .iter()
+        .any(|it| audiences.contains(&it.as_str()))
+    {
+        return Err(Reason::Audience.into());
+    }
+    let subject = text(payload, "sub")?;
+    let expires_at = time(payload, "exp")?.ok_or(Reason::Claim("exp"))?;
+    let not_before = time(payload, "nbf")?;
+    let issued_at = time(payload, "iat")?;
+    let token_id = match payload.get("jti") {
+        None => None,
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(_) => return Err(Reason::Claim("jti").into()),
+    };
+    let claims = roles(payload, &settings.roles_claim)?;
+
+    if now >= expires_at {
+        return Err(Error::Expired);
+    }
+    let latest = now + LEEWAY;
+    if not_before.is_some_and(|it| it > latest) {
+        return Err(Reason::NotYetValid.into());
+    }
+    if issued_at.is_some_and(|it| it > latest || it > expires_at) {
+        return Err(Reason::IssuedAt.into());
+    }
+    Ok(Caller {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+        claims,
+        token_id,
+        expires_at,
+    })
+}
+
+fn text<'a>(payload: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Reason> {
+    match payload.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        _ => Err(Reason::Claim(name)),
+    }
+}
+
+/// A `NumericDate`: seconds since the epoch, possibly with a fraction.
+fn time(payload: &Map<String, Value>, name: &'static str) -> Result<Option<SystemTime>, Reason> {
+    let Some(value) = payload.get(name) else {
+        return Ok(None);
+    };
+    let seconds = match (value.as_u64(), value.as_f64()) {
+        (Some(whole), _) => Some(Duration::from_secs(whole)),
+        (None, Some(fraction)) => Duration::try_from_secs_f64(fraction).ok(),
+        (None, None) => None,
+    };
+    seconds
+        .and_then(|it| UNIX_EPOCH.checked_add(it))
+        .map(Some)
+        .ok_or(Reason::Claim(name))
+}
+
+/// The values of the roles claim: a list of strings, or one string with spaces
+/// between them, as `scope` is written (RFC 8693).
+fn roles(payload: &Map<String, Value>, path: &str) -> Result<Vec<String>, Reason> {
+    match find(payload, path) {
+        None => Ok(Vec::new()),
+        Some(Value::String(list)) => Ok(list.split_ascii_whitespace().map(str::to_owned).collect()),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|it| it.as_str().map(str::to_owned).ok_or(Reason::Roles))
+            .collect(),
+        Some(_) => Err(Reason::Roles),
+    }
+}
+
+/// A member by its path. Names may have dots of their own, as those that are
+/// URLs do (`https://example.com/roles`): the longest name that fits goes first.
+fn find<'a>(members: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    members.get(path).or_else(|| {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let inner = members.get(&path[..dot])?.as_object()?;
+            find(inner, &path[dot + 1..])
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn roles_are_found_by_name_and_by_path() {
+        let payload = json!({
+            "roles": ["a", "b"],
+            "scope": "read  write",
+            "https://example.com/roles": ["c"],
+            "realm_access": {"roles": ["d"]},
+            "resource_access": {"key.gate": {"roles": ["e"]}},
+            "empty": [],
+            "number": 1,
+            "mixed": ["a", 1],
+            "nothing": null,
+        });
+        let payload = payload.as_object().unwrap();
+        let good = |path: &str| roles(payload, path).unwrap();
+        assert_eq!(good("roles"), ["a", "b"]);
+        assert_eq!(good("scope"), ["read", "write"]);
+        assert_eq!(good("https://example.com/roles"), ["c"]);
+        assert_eq!(good("realm_access.roles"), ["d"]);
+        assert_eq!(good("resource_access.key.gate.roles"), ["e"]);
+        for absent in ["empty", "absent", "realm_access.absent", "roles.a"] {
+            assert!(good(absent).is_empty(), "{absent}");
+        }
+        for wrong in ["number", "mixed", "nothing", "realm_access"] {
+            assert_eq!(roles(payload, wrong), Err(Reason::Roles), "{wrong}");
+        }
+    }
+}

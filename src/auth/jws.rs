@@ -1,0 +1,60 @@
+//! The compact form of a JWS (RFC 7515): three parts and a header.
+//!
+//! It is taken apart here, and verified by [`super::keys`]. Of the header, only
+//! `alg`, `kid` and `crit` have a meaning.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use super::{Reason, issuer, strict_json};
+
+/// A token taken apart, not verified.
+#[derive(Debug)]
+pub(super) struct Jws<'a> {
+    /// What the header asks for: never `none`, never a shared secret.
+    pub(super) algorithm: Algorithm,
+    /// The key that the header names.
+    pub(super) kid: Option<String>,
+    /// The payload, decoded.
+    pub(super) payload: Vec<u8>,
+    /// What was signed: header and payload as they came.
+    pub(super) signed: &'a str,
+    /// The signature, base64url.
+    pub(super) signature: &'a str,
+}
+
+impl<'a> Jws<'a> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Reason::Malformed)?;
+        if payload.contains('.') {
+            return Err(Reason::Malformed);
+        }
+        let header = strict_json::object(&decode(header)?)?;
+        if header.contains_key("crit") {
+            return Err(Reason::Critical);
+        }
+        let algorithm = match header.get("alg") {
+            Some(Value::String(name)) => issuer::algorithm(name).ok_or(Reason::Algorithm)?,
+            _ => return Err(Reason::Algorithm),
+        };
+        let kid = match header.get("kid") {
+            None => None,
+            Some(Value::String(kid)) => Some(kid.clone()),
+            Some(_) => return Err(Reason::Header("kid")),
+        };
+        Ok(Self {
+            algorithm,
+            kid,
+            payload: decode(payload)?,
+            signed,
+            signature,
+        })
+    }
+}
+
+/// Unpadded base64url, and only the one spelling of each value.
+fn decode(part: &str) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::Malformed)
+}

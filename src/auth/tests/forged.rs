@@ -1,0 +1,366 @@
+//! Forged, twisted and stale tokens, each with the answer that it gets.
+
+use super::*;
+
+fn with(name: &str, value: Value) -> String {
+    let mut payload = payload();
+    payload[name] = value;
+    token(&payload)
+}
+
+fn without(name: &str) -> String {
+    let mut payload = payload();
+    payload.as_object_mut().unwrap().remove(name);
+    token(&payload)
+}
+
+fn headed(header: &str, alg: &str) -> String {
+    token_of(header, &payload().to_string(), alg)
+}
+
+fn parts(token: &str) -> [&str; 3] {
+    token.split('.').collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// A token that an attacker signs with a key of their own, brought along.
+fn own_key(member: &str, value: &Value) -> String {
+    let header = json!({"alg": "ES256", "kid": "ec", member: value}).to_string();
+    let signed = format!("{}.{}", base64(header), base64(payload().to_string()));
+    let signature = base64(sign_ec(&SIGNERS.other_ec, &signed));
+    format!("{signed}.{signature}")
+}
+
+fn unsigned(alg: &str) -> String {
+    let header = json!({"alg": alg, "kid": "ec"}).to_string();
+    format!("{}.{}.", base64(header), base64(payload().to_string()))
+}
+
+/// HMAC under the bytes of a public key: key confusion.
+fn confused() -> String {
+    let header = r#"{"alg":"HS256","kid":"ec"}"#;
+    let signed = format!("{}.{}", base64(header), base64(payload().to_string()));
+    let public = SIGNERS.ec.public_key().as_ref();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, public);
+    let tag = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", base64(tag))
+}
+
+fn table() -> Vec<(&'static str, String, Error)> {
+    use Reason as R;
+    let good = token(&payload());
+    let [header, body, signature] = parts(&good);
+    let admin = base64(payload().to_string().replace("reader", "admin!"));
+    let other = own_key("x", &Value::Null);
+    let mut in_array = payload();
+    in_array["aud"] = json!(["else", 1]);
+    let doubled = payload().to_string().replacen('{', r#"{"sub":"root","#, 1);
+    let inner = payload()
+        .to_string()
+        .replace(r#""roles":"#, r#""roles":["admin"],"roles":"#);
+    let cases: Vec<(&str, String, Error)> = vec![
+        ("nothing", String::new(), R::Malformed.into()),
+        ("dots", "..".to_owned(), R::Malformed.into()),
+        ("two parts", format!("{header}.{body}"), R::Malformed.into()),
+        (
+            "four parts",
+            format!("{good}.{signature}"),
+            R::Malformed.into(),
+        ),
+        ("five parts", format!("{good}.a.b"), R::Malformed.into()),
+        (
+            "padding",
+            format!("{header}=.{body}.{signature}"),
+            R::Malformed.into(),
+        ),
+        (
+            "space inside",
+            format!("{header}. {body}.{signature}"),
+            R::Malformed.into(),
+        ),
+        (
+            "JSON form",
+            json!({"payload": body}).to_string(),
+            R::Malformed.into(),
+        ),
+        (
+            "too long",
+            "a".repeat(MAX_TOKEN_BYTES + 1),
+            R::TooLong.into(),
+        ),
+        (
+            "header is a list",
+            headed("[]", "ES256"),
+            R::Malformed.into(),
+        ),
+        (
+            "payload is a list",
+            token_of(r#"{"alg":"ES256"}"#, "[]", "ES256"),
+            R::Malformed.into(),
+        ),
+        (
+            "payload is text",
+            token_of(r#"{"alg":"ES256"}"#, "hello", "ES256"),
+            R::Malformed.into(),
+        ),
+        ("alg none", unsigned("none"), R::Algorithm.into()),
+        ("alg None", unsigned("None"), R::Algorithm.into()),
+        ("alg empty", unsigned(""), R::Algorithm.into()),
+        (
+            "no alg",
+            headed(r#"{"kid":"ec"}"#, "ES256"),
+            R::Algorithm.into(),
+        ),
+        (
+            "alg is a list",
+            headed(r#"{"alg":["ES256"]}"#, "ES256"),
+            R::Algorithm.into(),
+        ),
+        ("key confusion", confused(), R::Algorithm.into()),
+        ("signature missing", unsigned("ES256"), R::Signature.into()),
+        (
+            "signature of another",
+            format!("{header}.{body}.{}", parts(&other)[2]),
+            R::Signature.into(),
+        ),
+        (
+            "payload changed",
+            format!("{header}.{admin}.{signature}"),
+            R::Signature.into(),
+        ),
+        (
+            "jwk in header",
+            own_key("jwk", &ec_jwk("ec", &SIGNERS.other_ec)),
+            R::Signature.into(),
+        ),
+        (
+            "jku in header",
+            own_key("jku", &"http://127.0.0.1:1/".into()),
+            R::Signature.into(),
+        ),
+        (
+            "x5u in header",
+            own_key("x5u", &"http://127.0.0.1:1/".into()),
+            R::Signature.into(),
+        ),
+        (
+            "x5c in header",
+            own_key("x5c", &json!(["AA"])),
+            R::Signature.into(),
+        ),
+        (
+            "crit",
+            headed(r#"{"alg":"ES256","kid":"ec","crit":["exp"]}"#, "ES256"),
+            R::Critical.into(),
+        ),
+        (
+            "crit empty",
+            headed(r#"{"alg":"ES256","kid":"ec","crit":[]}"#, "ES256"),
+            R::Critical.into(),
+        ),
+        (
+            "crit b64",
+            headed(
+                r#"{"alg":"ES256","kid":"ec","b64":false,"crit":["b64"]}"#,
+                "ES256",
+            ),
+            R::Critical.into(),
+        ),
+        (
+            "kid unknown",
+            headed(r#"{"alg":"ES256","kid":"new"}"#, "ES256"),
+            R::Key.into(),
+        ),
+        (
+            "kid is a number",
+            headed(r#"{"alg":"ES256","kid":1}"#, "ES256"),
+            R::Header("kid").into(),
+        ),
+        (
+            "kid of another type",
+            headed(r#"{"alg":"ES256","kid":"ed"}"#, "ES256"),
+            R::Key.into(),
+        ),
+        (
+            "alg of another curve",
+            headed(r#"{"alg":"ES384","kid":"ec"}"#, "ES256"),
+            R::Key.into(),
+        ),
+        (
+            "alg that the key is not for",
+            headed(r#"{"alg":"PS256","kid":"rs256"}"#, "PS256"),
+            R::Key.into(),
+        ),
+        (
+            "a key for encryption",
+            headed(r#"{"alg":"ES256","kid":"encryption"}"#, "ES256"),
+            R::Key.into(),
+        ),
+        (
+            "no kid, two keys",
+            headed(r#"{"alg":"RS256"}"#, "RS256"),
+            R::AmbiguousKey.into(),
+        ),
+        (
+            "header member twice",
+            headed(r#"{"alg":"none","kid":"ec","alg":"ES256"}"#, "ES256"),
+            R::DuplicateMember.into(),
+        ),
+        (
+            "claim twice",
+            token_of(r#"{"alg":"ES256","kid":"ec"}"#, &doubled, "ES256"),
+            R::DuplicateMember.into(),
+        ),
+        (
+            "inner claim twice",
+            token_of(r#"{"alg":"ES256","kid":"ec"}"#, &inner, "ES256"),
+            R::DuplicateMember.into(),
+        ),
+        ("iss missing", without("iss"), R::Claim("iss").into()),
+        (
+            "iss is a list",
+            with("iss", json!([ISSUER])),
+            R::Claim("iss").into(),
+        ),
+        (
+            "iss of another",
+            with("iss", "https://issuer.example/".into()),
+            R::Issuer.into(),
+        ),
+        ("aud missing", without("aud"), R::Claim("aud").into()),
+        ("aud empty", with("aud", json!([])), R::Claim("aud").into()),
+        (
+            "aud of another",
+            with("aud", "else".into()),
+            R::Audience.into(),
+        ),
+        (
+            "aud by prefix",
+            with("aud", "keygate.evil".into()),
+            R::Audience.into(),
+        ),
+        (
+            "aud with a number",
+            token(&in_array),
+            R::Claim("aud").into(),
+        ),
+        ("sub missing", without("sub"), R::Claim("sub").into()),
+        ("sub empty", with("sub", "".into()), R::Claim("sub").into()),
+        (
+            "sub is a number",
+            with("sub", 1.into()),
+            R::Claim("sub").into(),
+        ),
+        ("exp missing", without("exp"), R::Claim("exp").into()),
+        (
+            "exp is text",
+            with("exp", "1900000300".into()),
+            R::Claim("exp").into(),
+        ),
+        (
+            "exp is null",
+            with("exp", Value::Null),
+            R::Claim("exp").into(),
+        ),
+        (
+            "exp before the epoch",
+            with("exp", (-1).into()),
+            R::Claim("exp").into(),
+        ),
+        (
+            "exp beyond time",
+            with("exp", json!(1e300)),
+            R::Claim("exp").into(),
+        ),
+        (
+            "exp beyond integers",
+            with("exp", u64::MAX.into()),
+            R::Claim("exp").into(),
+        ),
+        ("just expired", with("exp", NOW.into()), Error::Expired),
+        ("long expired", with("exp", 1.into()), Error::Expired),
+        (
+            "nbf ahead",
+            with("nbf", (NOW + 31).into()),
+            R::NotYetValid.into(),
+        ),
+        (
+            "nbf is text",
+            with("nbf", "0".into()),
+            R::Claim("nbf").into(),
+        ),
+        (
+            "iat ahead",
+            with("iat", (NOW + 31).into()),
+            R::IssuedAt.into(),
+        ),
+        (
+            "iat is a list",
+            with("iat", json!([])),
+            R::Claim("iat").into(),
+        ),
+        (
+            "jti is a number",
+            with("jti", 1.into()),
+            R::Claim("jti").into(),
+        ),
+        (
+            "roles are an object",
+            with("realm_access", json!({"roles": {}})),
+            R::Roles.into(),
+        ),
+        (
+            "roles are numbers",
+            with("realm_access", json!({"roles": [1]})),
+            R::Roles.into(),
+        ),
+    ];
+    cases
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let authenticator = authenticator(&Held::new());
+    let good = token(&payload());
+    assert!(authenticator.authenticate(&good).await.is_ok());
+    for (name, token, expected) in table() {
+        let answer = authenticator.authenticate(&token).await;
+        assert_eq!(answer, Err(expected), "{name}: {token}");
+        if token.len() > 40 {
+            let shown = format!("{expected} {expected:?}");
+            assert!(!shown.contains(parts(&good)[1]), "{name}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_algorithm_that_the_issuer_is_not_allowed_is_refused() {
+    let keys = file(&jwks().to_string());
+    let mut issuer = issuer(Jwks::File(keys.path().into()));
+    issuer.algorithms = vec![Algorithm::EdDSA];
+    let authenticator = start(issuer, &Held::new()).unwrap();
+    let refused = authenticator.authenticate(&token(&payload())).await;
+    assert_eq!(refused, Err(Reason::Algorithm.into()));
+}
+
+#[tokio::test]
+async fn sane_variations_are_let_in() {
+    let authenticator = authenticator(&Held::new());
+    for token in [
+        with("aud", json!(["else", "gate"])),
+        with("nbf", (NOW + 30).into()),
+        with("iat", (NOW + 30).into()),
+        with("exp", json!(1_900_000_000.5)),
+        without("nbf"),
+        without("iat"),
+        without("jti"),
+        without("realm_access"),
+        with("realm_access", json!({"roles": "reader writer"})),
+        headed(
+            r#"{ "alg" : "ES256",  "kid":"ec", "jku":"http://127.0.0.1:1/" }"#,
+            "ES256",
+        ),
+    ] {
+        let caller = authenticator.authenticate(&token).await;
+        assert!(caller.is_ok(), "{token}: {caller:?}");
+    }
+}
