@@ -1,7 +1,10 @@
 //! keygate: a gRPC gateway in front of key-management REST APIs.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod contract;
 pub mod http;
 pub mod random;
 pub mod tasks;
+pub mod upstream;
