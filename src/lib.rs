@@ -2,9 +2,12 @@
 
 pub mod audit;
 pub mod auth;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod contract;
 pub mod http;
 pub mod policy;
 pub mod random;
 pub mod tasks;
+pub mod upstream;

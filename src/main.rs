@@ -1,3 +1,7 @@
 //! Exit codes, nothing else.
 
-fn main() {}
+use std::{env, process::ExitCode};
+
+fn main() -> ExitCode {
+    keygate::cli::run(env::args_os()).into()
+}

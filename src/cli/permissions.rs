@@ -1,0 +1,130 @@
+//! `keygate permissions`: the table of operations, from the contract.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Error, Exit, Result, output};
+use crate::contract::{Contract, Operation};
+
+/// Show which permission each RPC asks for
+///
+/// The table is read from the contract of this build: every RPC with its
+/// permission (of several, any one suffices), what it does, and the upstream
+/// route behind it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keygate permissions
+  keygate permissions --markdown > permissions.md
+  keygate permissions --json | jq -r '.[] | select(.effect == \"delete\").method'")]
+pub(super) struct Args {
+    /// Print a JSON array with an object for each RPC
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print Markdown
+    #[arg(long)]
+    markdown: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> Result {
+        let contract = Contract::load()?;
+        let operations = contract.operations();
+        let text = match (self.json, self.markdown) {
+            (true, _) => json(operations)?,
+            (_, true) => markdown(operations),
+            _ => table(operations),
+        };
+        output::print(&text)
+    }
+}
+
+fn json(operations: &[Operation]) -> std::result::Result<String, Error> {
+    let rows: Vec<Value> = operations
+        .iter()
+        .map(|it| {
+            json!({
+                "method": it.method,
+                "service": it.service,
+                "rpc": it.rpc,
+                "permissions": it.permissions,
+                "effect": it.effect.name(),
+                "route": it.route,
+            })
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&rows).map_err(|it| Error::new(Exit::Software, it))?;
+    Ok(text + "\n")
+}
+
+fn markdown(operations: &[Operation]) -> String {
+    let mut text = String::new();
+    for service in services(operations) {
+        let _ = write!(
+            text,
+            "### {}\n\n| RPC | permission | effect | upstream route |\n|---|---|---|---|\n",
+            service[0].service
+        );
+        for it in service {
+            let code = |it: &String| format!("`{it}`");
+            let permissions: Vec<_> = it.permissions.iter().map(code).collect();
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                it.rpc,
+                any_of(&permissions),
+                it.effect.name(),
+                it.route.as_ref().map_or("none".to_owned(), code),
+            );
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+fn table(operations: &[Operation]) -> String {
+    let head = ["RPC", "PERMISSION", "EFFECT", "UPSTREAM ROUTE"].map(str::to_owned);
+    let row = |it: &Operation| {
+        [
+            it.rpc.clone(),
+            any_of(&it.permissions),
+            it.effect.name().to_owned(),
+            it.route.clone().unwrap_or_else(|| "none".to_owned()),
+        ]
+    };
+    let mut widths = head.each_ref().map(String::len);
+    for row in operations.iter().map(row) {
+        for (width, cell) in widths.iter_mut().zip(&row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let line = |text: &mut String, row: [String; 4]| {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(format!("  {}", cells.join("  ")).trim_end());
+        text.push('\n');
+    };
+    let mut text = String::new();
+    line(&mut text, head);
+    for service in services(operations) {
+        let _ = writeln!(text, "\n{}", service[0].service);
+        service.iter().for_each(|it| line(&mut text, row(it)));
+    }
+    text
+}
+
+/// The operations by service, none of them empty.
+fn services(operations: &[Operation]) -> impl Iterator<Item = &[Operation]> {
+    operations.chunk_by(|a, b| a.service == b.service)
+}
+
+fn any_of(permissions: &[String]) -> String {
+    match permissions {
+        [] => "any caller".to_owned(),
+        some => some.join(" or "),
+    }
+}

@@ -1,0 +1,249 @@
+//! The kinds of value that several sections have.
+
+use std::{
+    fs::{self, File},
+    io,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http::{Uri, uri::Scheme};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use zeroize::Zeroizing;
+
+use super::reader::{Item, Read, Table};
+
+impl Read for String {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        item.string().map(str::to_owned)
+    }
+}
+
+impl Read for bool {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        item.boolean()
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    /// All elements are read before one with a fault ends it.
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let all: Vec<_> = item.items()?.iter().map(T::read).collect();
+        all.into_iter().collect()
+    }
+}
+
+impl Read for SocketAddr {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let parsed = item.string()?.parse().ok();
+        parsed.or_else(|| {
+            item.fault("this must be an IP address and a port, such as \"127.0.0.1:50051\"");
+            None
+        })
+    }
+}
+
+/// A path. A relative one starts from the configuration's folder.
+impl Read for PathBuf {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        Some(item.base_dir().join(item.string()?))
+    }
+}
+
+/// A file that is there and can be read.
+pub(super) struct Readable(pub(super) PathBuf);
+
+impl Read for Readable {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let path = PathBuf::read(item)?;
+        match open(&path) {
+            Ok(_) => Some(Self(path)),
+            Err(error) => unreadable(item, &path, &error),
+        }
+    }
+}
+
+/// A file of PEM with at least one certificate.
+pub(super) struct Certificates {
+    pub(super) path: PathBuf,
+    pub(super) chain: Vec<CertificateDer<'static>>,
+}
+
+impl Read for Certificates {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let (path, pem) = contents(item)?;
+        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        match parsed {
+            Ok(chain) if !chain.is_empty() => Some(Self { path, chain }),
+            _ => {
+                item.fault(format!(
+                    "{} holds no certificates; it must be PEM (`-----BEGIN CERTIFICATE-----`)",
+                    path.display()
+                ));
+                None
+            }
+        }
+    }
+}
+
+/// The path and the content of a file that an item names.
+pub(super) fn contents(item: &Item<'_>) -> Option<(PathBuf, Zeroizing<Vec<u8>>)> {
+    let path = PathBuf::read(item)?;
+    match open(&path).and_then(|_| fs::read(&path)) {
+        Ok(content) => Some((path, Zeroizing::new(content))),
+        Err(error) => unreadable(item, &path, &error),
+    }
+}
+
+fn unreadable<T>(item: &Item<'_>, path: &Path, error: &io::Error) -> Option<T> {
+    item.fault(format!("{} can't be read: {error}", path.display()));
+    None
+}
+
+/// Opens a regular file: opening a pipe would wait for its other end.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    File::open(path)
+}
+
+/// Where HTTP requests with credentials, or for keys, are sent: `https`, or
+/// `http` to this machine.
+pub(super) struct Endpoint(pub(super) Uri);
+
+impl Read for Endpoint {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        match endpoint(item.string()?) {
+            Ok(uri) => Some(Self(uri)),
+            Err(fault) => {
+                item.fault(fault);
+                None
+            }
+        }
+    }
+}
+
+fn endpoint(text: &str) -> Result<Uri, &'static str> {
+    const NO_URL: &str = "this must be a URL, such as \"https://example.com\"";
+    let uri: Uri = text.parse().map_err(|_| NO_URL)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(NO_URL);
+    };
+    if authority.as_str().contains('@') {
+        return Err("this must not hold a user or a password");
+    }
+    let host = authority.host();
+    if host.is_empty() {
+        return Err(NO_URL);
+    }
+    match scheme {
+        it if *it == Scheme::HTTPS => Ok(uri),
+        it if *it == Scheme::HTTP && is_loopback(host) => Ok(uri),
+        it if *it == Scheme::HTTP => {
+            Err("this must be https; http is for addresses of this machine (127.0.0.1) only")
+        }
+        _ => Err("this must be an https URL"),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|it: IpAddr| it.is_loopback())
+}
+
+/// A length of time with a default and bounds.
+pub(super) fn duration(
+    table: &mut Table<'_>,
+    name: &'static str,
+    default: Duration,
+    bounds: RangeInclusive<Duration>,
+) -> Duration {
+    let Some((item, text)) = table.item(name).and_then(|it| it.string().map(|s| (it, s))) else {
+        return default;
+    };
+    match parse_duration(text) {
+        Some(length) if bounds.contains(&length) => length,
+        Some(_) => {
+            let (least, most) = bounds.into_inner();
+            item.fault(format!("this must be from {least:?} to {most:?}"));
+            default
+        }
+        None => {
+            item.fault("this must be a length of time, such as \"500ms\", \"30s\" or \"5m\"");
+            default
+        }
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(parse_duration("200ms"), Some(Duration::from_millis(200)));
+        assert_eq!(parse_duration("30s"), seconds(30));
+        assert_eq!(parse_duration("5m"), seconds(300));
+        assert_eq!(parse_duration("2h"), seconds(7200));
+        for wrong in [
+            "",
+            "s",
+            "30",
+            "30 s",
+            "-1s",
+            "1.5s",
+            "1d",
+            "1S",
+            "30s ",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert_eq!(parse_duration(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn endpoints() {
+        for right in [
+            "https://api.datadoghq.com",
+            "https://issuer.example/keys.json?v=1",
+            "http://127.0.0.1:8080",
+            "http://127.9.9.9",
+            "http://[::1]:80/jwks",
+            "http://localhost:1234/",
+        ] {
+            assert!(endpoint(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "api.datadoghq.com",
+            "http://api.datadoghq.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://0.0.0.0",
+            "ftp://127.0.0.1",
+            "https://user:pass@api.datadoghq.com",
+            "http://127.0.0.1@evil.example",
+            "https://",
+        ] {
+            assert!(endpoint(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What every upstream needs, whoever its vendor is.
+
+pub mod credentials;
