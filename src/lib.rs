@@ -4,4 +4,5 @@ pub mod clock;
 pub mod contract;
 pub mod http;
 pub mod random;
+pub mod sandbox;
 pub mod tasks;
