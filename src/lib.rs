@@ -9,5 +9,6 @@ pub mod contract;
 pub mod http;
 pub mod policy;
 pub mod random;
+pub mod sandbox;
 pub mod tasks;
 pub mod upstream;

@@ -1,0 +1,49 @@
+//! The values of keys and tokens, in the vendor's formats.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::random::Random;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// An API key: 32 hex digits.
+pub(super) fn api_key(random: &Random) -> SecretString {
+    format!("{:032x}", u128::from_be_bytes(random.bytes())).into()
+}
+
+/// An application key: 40 hex digits.
+pub(super) fn application_key(random: &Random) -> SecretString {
+    let (high, low) = (random.bytes(), random.bytes());
+    format!(
+        "{:032x}{:08x}",
+        u128::from_be_bytes(high),
+        u32::from_be_bytes(low)
+    )
+    .into()
+}
+
+/// An access token's public portion (22 characters) and the token, which
+/// contains it: `ddpat_<public portion>_<36 characters>`.
+pub(super) fn access_token(random: &Random) -> (String, SecretString) {
+    let public = base62(random, 22);
+    let token = format!("ddpat_{public}_{}", base62(random, 36));
+    (public, token.into())
+}
+
+fn base62(random: &Random, length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        let [byte] = random.bytes();
+        // The bytes over the last whole multiple of 62 would favour some digits.
+        if byte < 248 {
+            text.push(char::from(BASE62[usize::from(byte % 62)]));
+        }
+    }
+    text
+}
+
+/// The last four characters.
+pub(super) fn last4(value: &SecretString) -> &str {
+    let value = value.expose_secret();
+    value.get(value.len().saturating_sub(4)..).unwrap_or(value)
+}
