@@ -21,8 +21,8 @@ use std::{fs, path::Path};
 
 use self::reader::{Document, Table};
 pub use self::{
-    audit::{Audit, Store},
-    auth::{Auth, Issuer, Jwks},
+    audit::Audit,
+    auth::Auth,
     fault::{Fault, Faults},
     log::{Format, Log},
     policy::Policy,

@@ -1,14 +1,42 @@
 //! keygate: a gRPC gateway in front of key-management REST APIs.
+//!
+//! One request's way through the crate:
+//!
+//! | step | module |
+//! |---|---|
+//! | a connection is accepted, TLS is spoken | [`server::listen`] |
+//! | the call begins: id, load, its terminal record | [`server::calls`], [`call`] |
+//! | the bearer token becomes a caller | [`auth`] |
+//! | the generated trait hands the typed request on | [`datadog`], [`access`] |
+//! | authorize, intend, call, conclude | [`gateway`] |
+//! | … does the policy permit it? | [`policy`] |
+//! | … what is sent, what does the answer mean? | [`datadog`] by [`gateway::operation`] |
+//! | … the REST call itself | [`upstream`] |
+//! | … the durable record | [`audit`] |
+//! | every error becomes a status in one place | [`status`] |
+//!
+//! Beside the way: [`contract`] (generated code and the table of operations),
+//! [`config`], [`cli`], [`telemetry`], [`sandbox`], and the only places that
+//! time, randomness, tasks and HTTP clients come from: [`clock`], [`random`],
+//! [`tasks`], [`http`].
 
+pub mod access;
 pub mod audit;
 pub mod auth;
+pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod datadog;
+pub mod gateway;
 pub mod http;
+pub mod json;
 pub mod policy;
 pub mod random;
 pub mod sandbox;
+pub mod server;
+pub mod status;
 pub mod tasks;
+pub mod telemetry;
 pub mod upstream;

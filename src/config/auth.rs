@@ -1,59 +1,16 @@
 //! `[[auth.issuers]]`: whose tokens are believed.
 
-use std::path::PathBuf;
-
-use http::Uri;
-use jsonwebtoken::Algorithm;
-
 use super::{
-    reader::{Item, Read, Table, list},
-    values::{Endpoint, Readable},
+    reader::{Item, Read, Table},
+    values::Readable,
 };
-
-/// Algorithms by which a token can be signed. Those with a shared secret are
-/// not among them: who can check such a token can also make one.
-const ALGORITHMS: [(&str, Algorithm); 9] = [
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("EdDSA", Algorithm::EdDSA),
-];
+use crate::auth::{Algorithm, Issuer, Jwks};
 
 /// Whose tokens are believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Auth {
     /// At least one, each with another `issuer`.
     pub issuers: Vec<Issuer>,
-}
-
-/// One issuer of tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuer {
-    /// What its tokens have as `iss`.
-    pub issuer: String,
-    /// What its tokens have as `aud`: one of these. At least one.
-    pub audiences: Vec<String>,
-    /// Where its public keys are.
-    pub jwks: Jwks,
-    /// Algorithms that its tokens may be signed with, all asymmetric. At least
-    /// one.
-    pub algorithms: Vec<Algorithm>,
-    /// The claim that holds the caller's roles.
-    pub roles_claim: String,
-}
-
-/// Where public keys are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Jwks {
-    /// `https`, or `http` to this machine.
-    Url(Uri),
-    /// A file of JSON.
-    File(PathBuf),
 }
 
 impl Auth {
@@ -62,7 +19,7 @@ impl Auth {
         let mut seen: Vec<(String, usize)> = Vec::new();
         let mut issuers = Vec::new();
         for item in &items {
-            let Some(issuer) = item.table(Issuer::read) else {
+            let Some(issuer) = item.table(issuer) else {
                 continue;
             };
             match seen.iter().find(|(name, _)| *name == issuer.issuer) {
@@ -83,56 +40,45 @@ impl Auth {
     }
 }
 
-impl Issuer {
-    fn read(table: &mut Table<'_>) -> Option<Self> {
-        let issuer = table.required("issuer");
-        let audiences = table.required::<Vec<String>>("audiences");
-        let jwks = table.required("jwks");
-        let algorithms = table.optional("algorithms").unwrap_or_else(all);
-        let roles_claim = table.or("roles_claim", "roles".to_owned());
-        if audiences.as_ref().is_some_and(Vec::is_empty) {
-            table.fault("audiences", "this must name at least one audience");
-        }
-        if algorithms.is_empty() {
-            table.fault("algorithms", "this must name at least one algorithm");
-        }
-        Some(Self {
-            issuer: issuer?,
-            audiences: audiences?,
-            jwks: jwks?,
-            algorithms,
-            roles_claim,
-        })
+fn issuer(table: &mut Table<'_>) -> Option<Issuer> {
+    let issuer = table.required("issuer");
+    let audiences = table.required::<Vec<String>>("audiences");
+    let jwks = table.required("jwks");
+    let algorithms = table.optional("algorithms");
+    let algorithms: Vec<_> = algorithms.unwrap_or_else(Issuer::default_algorithms);
+    let roles_claim = table.or("roles_claim", "roles".to_owned());
+    if audiences.as_ref().is_some_and(Vec::is_empty) {
+        table.fault("audiences", "this must name at least one audience");
     }
-}
-
-fn all() -> Vec<Algorithm> {
-    ALGORITHMS.map(|(_, algorithm)| algorithm).to_vec()
+    if algorithms.is_empty() {
+        table.fault("algorithms", "this must name at least one algorithm");
+    }
+    Some(Issuer {
+        issuer: issuer?,
+        audiences: audiences?,
+        jwks: jwks?,
+        algorithms,
+        roles_claim,
+    })
 }
 
 impl Read for Algorithm {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let name = item.string()?;
-        let found = ALGORITHMS.iter().find(|(known, _)| *known == name);
-        if found.is_none() {
-            let names = ALGORITHMS.map(|(known, _)| known);
-            item.fault(match name {
-                "HS256" | "HS384" | "HS512" | "none" => {
-                    format!("`{name}` can be forged; use one of {}", list(&names))
-                }
-                _ => format!("this must be one of {}", list(&names)),
-            });
-        }
-        found.map(|(_, algorithm)| *algorithm)
+        Issuer::parse_algorithm(item.string()?)
+            .map_err(|fault| item.fault(fault))
+            .ok()
     }
 }
 
 impl Read for Jwks {
     fn read(item: &Item<'_>) -> Option<Self> {
-        if item.string()?.contains("://") {
-            Endpoint::read(item).map(|Endpoint(url)| Self::Url(url))
-        } else {
-            Readable::read(item).map(|Readable(path)| Self::File(path))
+        match Self::parse(item.string()?) {
+            Ok(Self::File(_)) => Readable::read(item).map(|Readable(path)| Self::File(path)),
+            Ok(url) => Some(url),
+            Err(fault) => {
+                item.fault(format!("this {fault}"));
+                None
+            }
         }
     }
 }

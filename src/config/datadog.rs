@@ -10,7 +10,7 @@ use super::{
 };
 use crate::upstream::credentials::Source;
 
-pub use crate::contract::proto::keygate::datadog::v2::Site;
+use crate::{contract::proto::keygate::datadog::v2::Site, datadog::site};
 
 /// One organization on one site.
 #[derive(Clone, Debug)]
@@ -40,25 +40,24 @@ pub struct Org {
     pub ca: Option<PathBuf>,
 }
 
-/// A site's name in settings, policies and commands: `us1-fed`.
-#[must_use]
-pub fn site_name(site: Site) -> String {
-    let name = site.as_str_name();
-    let name = name.strip_prefix("SITE_").unwrap_or(name);
-    name.to_ascii_lowercase().replace('_', "-")
+impl Org {
+    /// The upstream's name: `datadog/us1/main`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("datadog/{}/{}", site_name(self.site), self.org)
+    }
 }
 
-/// All sites, in the contract's order.
-pub fn sites() -> impl Iterator<Item = Site> {
-    (1..).map_while(|number| Site::try_from(number).ok())
+fn site_name(site: Site) -> &'static str {
+    site::name(site).unwrap_or_default()
 }
 
 impl Read for Site {
     fn read(item: &Item<'_>) -> Option<Self> {
         let name = item.string()?;
-        let site = sites().find(|site| site_name(*site) == name);
+        let site = site::from_name(name);
         if site.is_none() {
-            let names: Vec<_> = sites().map(site_name).collect();
+            let names: Vec<_> = site::ALL.map(site_name).to_vec();
             item.fault(format!("this must be one of {}", list(&names)));
         }
         site

@@ -1,0 +1,157 @@
+//! `keygate.access.v1.AccessService`: what a caller may do, and why. Answered
+//! from the policy alone; no upstream is asked.
+
+use std::time::SystemTime;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    auth::Caller,
+    contract::proto::keygate::access::v1::{
+        Decision, ExplainAccessRequest, ExplainAccessResponse, GrantedRole, KeyOwnership,
+        ListUpstreamsRequest, ListUpstreamsResponse, Subject, Upstream, WhoAmIRequest,
+        WhoAmIResponse, access_service_server::AccessService,
+    },
+    gateway::Gateway,
+    policy::{Ownership, Policy, ACCESS_READ},
+    status::{Error, Violation},
+};
+
+#[async_trait]
+impl AccessService for Gateway {
+    async fn who_am_i(
+        &self,
+        request: Request<WhoAmIRequest>,
+    ) -> Result<Response<WhoAmIResponse>, Status> {
+        self.local(
+            "keygate.access.v1.AccessService/WhoAmI",
+            request,
+            |policy, caller, _| Ok(who_am_i(policy, caller)),
+        )
+        .await
+    }
+
+    async fn explain_access(
+        &self,
+        request: Request<ExplainAccessRequest>,
+    ) -> Result<Response<ExplainAccessResponse>, Status> {
+        self.local(
+            "keygate.access.v1.AccessService/ExplainAccess",
+            request,
+            |policy, caller, request| explain(self, policy, caller, request),
+        )
+        .await
+    }
+
+    async fn list_upstreams(
+        &self,
+        request: Request<ListUpstreamsRequest>,
+    ) -> Result<Response<ListUpstreamsResponse>, Status> {
+        self.local(
+            "keygate.access.v1.AccessService/ListUpstreams",
+            request,
+            |policy, caller, _| Ok(upstreams(self, policy, caller)),
+        )
+        .await
+    }
+}
+
+fn who_am_i(policy: &Policy, caller: &Caller) -> WhoAmIResponse {
+    let roles = policy.roles_of(caller).map(|held| {
+        let role = held.role;
+        let keys = match role.keys() {
+            Ownership::Own => KeyOwnership::Own,
+            Ownership::Any => KeyOwnership::Any,
+        };
+        GrantedRole {
+            role: role.name().to_owned(),
+            grants: held.grants.iter().map(|it| format!("grants[{it}]")).collect(),
+            permissions: role.permissions().to_vec(),
+            upstreams: role.upstreams().iter().map(ToString::to_string).collect(),
+            names: role.names().to_vec(),
+            keys: keys.into(),
+            reveal: role.reveal(),
+            max_scopes: role.max_scopes().to_vec(),
+            allow_unscoped: role.allow_unscoped(),
+        }
+    });
+    WhoAmIResponse {
+        issuer: caller.issuer.clone(),
+        subject: caller.subject.clone(),
+        token_id: caller.token_id.clone().unwrap_or_default(),
+        expires_at: Some(caller.expires_at.into()),
+        claims: caller.claims.clone(),
+        roles: roles.collect(),
+        policy_version: policy.version().to_owned(),
+    }
+}
+
+fn explain(
+    gateway: &Gateway,
+    policy: &Policy,
+    caller: &Caller,
+    request: &ExplainAccessRequest,
+) -> Result<ExplainAccessResponse, Error> {
+    let subject = match &request.subject {
+        None => caller.clone(),
+        Some(subject) => {
+            let denied = |denial: crate::policy::Denial| Error::PolicyDenied {
+                missing: denial.missing,
+                rule: denial.rule,
+            };
+            policy.holds(caller, ACCESS_READ).map_err(denied)?;
+            imagined(subject)
+        }
+    };
+    let operation = gateway
+        .contract()
+        .operation(request.method.trim_start_matches('/'))
+        .ok_or_else(|| {
+            Error::InvalidRequest(vec![Violation::new(
+                "method",
+                "is required, as `keygate.datadog.v2.ApiKeyService/ListApiKeys`",
+            )])
+        })?;
+    let upstream = Some(request.upstream.as_str()).filter(|it| !it.is_empty());
+    let explained = policy.explain(&subject, operation, upstream);
+    let decision = if explained.permitted {
+        Decision::Permitted
+    } else {
+        Decision::Denied
+    };
+    Ok(ExplainAccessResponse {
+        decision: decision.into(),
+        rule: explained.rule,
+        missing_permissions: explained.missing,
+        policy_version: explained.policy_version,
+    })
+}
+
+fn imagined(subject: &Subject) -> Caller {
+    Caller {
+        issuer: subject.issuer.clone(),
+        subject: subject.subject.clone(),
+        claims: subject.claims.clone(),
+        token_id: None,
+        expires_at: SystemTime::UNIX_EPOCH,
+    }
+}
+
+fn upstreams(gateway: &Gateway, policy: &Policy, caller: &Caller) -> ListUpstreamsResponse {
+    let upstreams = gateway
+        .upstreams()
+        .names()
+        .filter(|(name, _)| policy.reaches(caller, name))
+        .map(|(name, is_default)| {
+            let mut parts = name.split('/').map(str::to_owned);
+            Upstream {
+                name: name.to_owned(),
+                provider: parts.next().unwrap_or_default(),
+                site: parts.next().unwrap_or_default(),
+                org: parts.next().unwrap_or_default(),
+                is_default,
+            }
+        })
+        .collect();
+    ListUpstreamsResponse { upstreams }
+}

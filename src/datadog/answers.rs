@@ -1,0 +1,241 @@
+//! Datadog's answers, as responses of the contract.
+
+use std::collections::HashSet;
+
+use super::operation::{Many, One, many, one};
+use crate::{
+    contract::proto::keygate::datadog::v2::{
+        AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
+        CreateCurrentUserApplicationKeyResponse, CreatePersonalAccessTokenResponse,
+        DeleteApiKeyResponse, DeleteApplicationKeyResponse,
+        DeleteCurrentUserApplicationKeyResponse, GetApiKeyResponse, GetApplicationKeyResponse,
+        GetCurrentUserApplicationKeyResponse, GetPersonalAccessTokenResponse, IncludedResource,
+        LeakInformation, ListApiKeysResponse, ListApplicationKeysResponse,
+        ListCurrentUserApplicationKeysResponse, ListPersonalAccessTokensResponse,
+        ResourceIdentifier, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
+        UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
+        UpdatePersonalAccessTokenResponse, included_resource::Resource,
+    },
+    gateway::operation::{Answer, Key},
+    json::Malformed,
+};
+
+/// A key or token of Datadog's.
+trait Secret {
+    fn key(&self) -> Key<'_>;
+    /// Ids of the resources that it points at.
+    fn references(&self) -> Vec<&str>;
+    fn conceal(&mut self);
+}
+
+fn ids<'a>(
+    users: [&'a Option<ResourceIdentifier>; 2],
+    leak: Option<&'a LeakInformation>,
+) -> Vec<&'a str> {
+    let users = users.into_iter().flatten().map(|it| it.id.as_str());
+    let leak = leak.and_then(|it| it.leaked_key_id.as_deref());
+    users.chain(leak).collect()
+}
+
+impl Secret for ApiKey {
+    fn key(&self) -> Key<'_> {
+        Key {
+            id: &self.id,
+            name: self.name.as_deref(),
+            secret: self.key.as_deref(),
+        }
+    }
+
+    fn references(&self) -> Vec<&str> {
+        ids(
+            [&self.created_by, &self.modified_by],
+            self.leak_information.as_ref(),
+        )
+    }
+
+    fn conceal(&mut self) {
+        self.key = None;
+        self.additional_members = None;
+        if let Some(last_used) = &mut self.last_used_date {
+            last_used.additional_members = None;
+        }
+    }
+}
+
+impl Secret for ApplicationKey {
+    fn key(&self) -> Key<'_> {
+        Key {
+            id: &self.id,
+            name: self.name.as_deref(),
+            secret: self.key.as_deref(),
+        }
+    }
+
+    fn references(&self) -> Vec<&str> {
+        ids([&self.owned_by, &None], self.leak_information.as_ref())
+    }
+
+    fn conceal(&mut self) {
+        self.key = None;
+        self.additional_members = None;
+    }
+}
+
+impl Secret for AccessToken {
+    fn key(&self) -> Key<'_> {
+        Key {
+            id: &self.id,
+            name: self.name.as_deref(),
+            secret: self.key.as_deref(),
+        }
+    }
+
+    fn references(&self) -> Vec<&str> {
+        let owner = self.owned_by.iter().map(|it| it.id.as_str());
+        let leak = ids([&None, &None], self.leak_information.as_ref());
+        owner.chain(leak).collect()
+    }
+
+    fn conceal(&mut self) {
+        self.key = None;
+        self.additional_members = None;
+    }
+}
+
+fn conceal_included(included: &mut Vec<IncludedResource>) {
+    included.retain_mut(|it| {
+        let members = match &mut it.resource {
+            Some(Resource::User(user)) => &mut user.additional_members,
+            Some(Resource::Role(role)) => &mut role.additional_members,
+            Some(Resource::LeakedKey(key)) => &mut key.additional_members,
+            Some(Resource::Other(_)) | None => return false,
+        };
+        *members = None;
+        true
+    });
+}
+
+/// Keeps the resources that the kept keys point at, and the roles of users kept.
+fn retain_included<S: Secret>(included: &mut Vec<IncludedResource>, keys: &[S]) {
+    let mut wanted: HashSet<String> = keys
+        .iter()
+        .flat_map(Secret::references)
+        .map(str::to_owned)
+        .collect();
+    for it in included.iter() {
+        if let Some(Resource::User(user)) = &it.resource
+            && wanted.contains(&user.id)
+        {
+            let roles = user.roles.iter().flat_map(|it| &it.data);
+            wanted.extend(roles.map(|it| it.id.clone()));
+        }
+    }
+    included.retain(|it| match &it.resource {
+        Some(Resource::User(it)) => wanted.contains(&it.id),
+        Some(Resource::Role(it)) => wanted.contains(&it.id),
+        Some(Resource::LeakedKey(it)) => wanted.contains(&it.id),
+        Some(Resource::Other(_)) | None => false,
+    });
+}
+
+macro_rules! lists {
+    ($($response:ident . $keys:ident),* $(,)?) => {$(
+        impl Answer for $response {
+            fn read(body: &[u8]) -> Result<Self, Malformed> {
+                let Many { resources, included, meta, rest } = many(body)?;
+                Ok(Self { $keys: resources, included, meta, additional_members: rest })
+            }
+
+            fn keys(&self) -> Vec<Key<'_>> {
+                self.$keys.iter().map(Secret::key).collect()
+            }
+
+            fn retain(&mut self, keep: &[bool]) {
+                let mut keep = keep.iter();
+                self.$keys.retain(|_| keep.next().is_some_and(|it| *it));
+                retain_included(&mut self.included, &self.$keys);
+                if let Some(meta) = &mut self.meta {
+                    meta.total_filtered_count = None;
+                }
+            }
+
+            fn conceal(&mut self) {
+                self.$keys.iter_mut().for_each(Secret::conceal);
+                conceal_included(&mut self.included);
+                if let Some(meta) = &mut self.meta {
+                    meta.additional_members = None;
+                }
+                self.additional_members = None;
+            }
+        }
+    )*};
+}
+
+macro_rules! singles {
+    ($($response:ident . $key:ident),* $(,)?) => {$(
+        impl Answer for $response {
+            fn read(body: &[u8]) -> Result<Self, Malformed> {
+                let One { resource, included, rest } = one(body)?;
+                Ok(Self { $key: Some(resource), included, additional_members: rest })
+            }
+
+            fn keys(&self) -> Vec<Key<'_>> {
+                self.$key.iter().map(Secret::key).collect()
+            }
+
+            fn retain(&mut self, _: &[bool]) {}
+
+            fn conceal(&mut self) {
+                self.$key.iter_mut().for_each(Secret::conceal);
+                conceal_included(&mut self.included);
+                self.additional_members = None;
+            }
+        }
+    )*};
+}
+
+macro_rules! empties {
+    ($($response:ident),* $(,)?) => {$(
+        impl Answer for $response {
+            fn read(_: &[u8]) -> Result<Self, Malformed> {
+                Ok(Self {})
+            }
+
+            fn keys(&self) -> Vec<Key<'_>> {
+                Vec::new()
+            }
+
+            fn retain(&mut self, _: &[bool]) {}
+
+            fn conceal(&mut self) {}
+        }
+    )*};
+}
+
+lists!(
+    ListApiKeysResponse.api_keys,
+    ListApplicationKeysResponse.application_keys,
+    ListCurrentUserApplicationKeysResponse.application_keys,
+    ListPersonalAccessTokensResponse.access_tokens,
+);
+
+singles!(
+    CreateApiKeyResponse.api_key,
+    GetApiKeyResponse.api_key,
+    UpdateApiKeyResponse.api_key,
+    GetApplicationKeyResponse.application_key,
+    UpdateApplicationKeyResponse.application_key,
+    CreateCurrentUserApplicationKeyResponse.application_key,
+    GetCurrentUserApplicationKeyResponse.application_key,
+    UpdateCurrentUserApplicationKeyResponse.application_key,
+    CreatePersonalAccessTokenResponse.access_token,
+    GetPersonalAccessTokenResponse.access_token,
+    UpdatePersonalAccessTokenResponse.access_token,
+);
+
+empties!(
+    DeleteApiKeyResponse,
+    DeleteApplicationKeyResponse,
+    DeleteCurrentUserApplicationKeyResponse,
+    RevokePersonalAccessTokenResponse,
+);

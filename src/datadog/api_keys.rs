@@ -1,0 +1,159 @@
+//! `keygate.datadog.v2.ApiKeyService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    operation::{API_KEY, Attributes, Collection, check_name, operation},
+    query::Query,
+};
+use crate::{
+    contract::proto::keygate::datadog::v2::{
+        ApiKeyInclude, ApiKeySort, CreateApiKeyRequest, CreateApiKeyResponse, DeleteApiKeyRequest,
+        DeleteApiKeyResponse, GetApiKeyRequest, GetApiKeyResponse, ListApiKeysRequest,
+        ListApiKeysResponse, UpdateApiKeyRequest, UpdateApiKeyResponse,
+        api_key_service_server::ApiKeyService,
+    },
+    gateway::{Gateway, operation::Scopes::NotApplicable},
+};
+
+const API_KEYS: Collection = Collection {
+    kind: API_KEY,
+    path: "/api/v2/api_keys",
+    id_field: "api_key_id",
+    item: "/api/v2/api_keys/{api_key_id}",
+};
+
+fn sort(sort: ApiKeySort) -> Option<&'static str> {
+    Some(match sort {
+        ApiKeySort::Unspecified => return None,
+        ApiKeySort::CreatedAt => "created_at",
+        ApiKeySort::CreatedAtDesc => "-created_at",
+        ApiKeySort::Last4 => "last4",
+        ApiKeySort::Last4Desc => "-last4",
+        ApiKeySort::ModifiedAt => "modified_at",
+        ApiKeySort::ModifiedAtDesc => "-modified_at",
+        ApiKeySort::Name => "name",
+        ApiKeySort::NameDesc => "-name",
+    })
+}
+
+fn include(include: ApiKeyInclude) -> Option<&'static str> {
+    Some(match include {
+        ApiKeyInclude::Unspecified => return None,
+        ApiKeyInclude::CreatedBy => "created_by",
+        ApiKeyInclude::ModifiedBy => "modified_by",
+    })
+}
+
+operation! {
+    /// GET /api/v2/api_keys
+    ListApiKeys = "keygate.datadog.v2.ApiKeyService/ListApiKeys",
+    ListApiKeysRequest => ListApiKeysResponse,
+    |it, violations| {
+        let path = Query::new(API_KEYS.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, sort)
+            .text("filter", "filter", it.filter.as_deref())
+            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
+            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
+            .time("modified_at_start", "filter[modified_at][start]", it.modified_at_start.as_ref())
+            .time("modified_at_end", "filter[modified_at][end]", it.modified_at_end.as_ref())
+            .include(&it.include, include)
+            .flag("filter[remote_config_read_enabled]", it.remote_config_read_enabled)
+            .text("category", "filter[category]", it.category.as_deref())
+            .finish();
+        API_KEYS.list(path)
+    }
+}
+
+operation! {
+    /// POST /api/v2/api_keys
+    CreateApiKey = "keygate.datadog.v2.ApiKeyService/CreateApiKey",
+    CreateApiKeyRequest => CreateApiKeyResponse,
+    |it, violations| {
+        check_name(Some(&it.name), violations);
+        let attributes = Attributes {
+            name: Some(it.name.clone()),
+            category: it.category,
+            remote_config_read_enabled: it.remote_config_read_enabled,
+            ..Attributes::default()
+        };
+        API_KEYS.create(it.name, NotApplicable, attributes)
+    }
+}
+
+operation! {
+    /// GET /api/v2/api_keys/{api_key_id}
+    GetApiKey = "keygate.datadog.v2.ApiKeyService/GetApiKey",
+    GetApiKeyRequest => GetApiKeyResponse,
+    |it, violations| {
+        let path = API_KEYS.path_of(&it.api_key_id, violations);
+        let path = Query::new(path, violations).include(&it.include, include).finish();
+        API_KEYS.get(it.api_key_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/api_keys/{api_key_id}
+    UpdateApiKey = "keygate.datadog.v2.ApiKeyService/UpdateApiKey",
+    UpdateApiKeyRequest => UpdateApiKeyResponse,
+    |it, violations| {
+        let path = API_KEYS.path_of(&it.api_key_id, violations);
+        check_name(it.name.as_deref(), violations);
+        let attributes = Attributes {
+            name: it.name.clone(),
+            category: it.category,
+            remote_config_read_enabled: it.remote_config_read_enabled,
+            ..Attributes::default()
+        };
+        API_KEYS.update(it.api_key_id, path, it.name, NotApplicable, attributes)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/api_keys/{api_key_id}
+    DeleteApiKey = "keygate.datadog.v2.ApiKeyService/DeleteApiKey",
+    DeleteApiKeyRequest => DeleteApiKeyResponse,
+    |it, violations| {
+        let path = API_KEYS.path_of(&it.api_key_id, violations);
+        API_KEYS.delete(it.api_key_id, path)
+    }
+}
+
+#[async_trait]
+impl ApiKeyService for Gateway {
+    async fn list_api_keys(
+        &self,
+        request: Request<ListApiKeysRequest>,
+    ) -> Result<Response<ListApiKeysResponse>, Status> {
+        self.unary::<ListApiKeys>(request).await
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<CreateApiKeyRequest>,
+    ) -> Result<Response<CreateApiKeyResponse>, Status> {
+        self.unary::<CreateApiKey>(request).await
+    }
+
+    async fn get_api_key(
+        &self,
+        request: Request<GetApiKeyRequest>,
+    ) -> Result<Response<GetApiKeyResponse>, Status> {
+        self.unary::<GetApiKey>(request).await
+    }
+
+    async fn update_api_key(
+        &self,
+        request: Request<UpdateApiKeyRequest>,
+    ) -> Result<Response<UpdateApiKeyResponse>, Status> {
+        self.unary::<UpdateApiKey>(request).await
+    }
+
+    async fn delete_api_key(
+        &self,
+        request: Request<DeleteApiKeyRequest>,
+    ) -> Result<Response<DeleteApiKeyResponse>, Status> {
+        self.unary::<DeleteApiKey>(request).await
+    }
+}

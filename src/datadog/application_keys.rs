@@ -1,0 +1,265 @@
+//! `keygate.datadog.v2.ApplicationKeyService` and
+//! `CurrentUserApplicationKeyService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    operation::{
+        APPLICATION_KEY, Attributes, Collection, check_name, check_new_name, operation, scopes,
+    },
+    query::Query,
+};
+use crate::{
+    contract::proto::keygate::datadog::v2::{
+        ApplicationKeyInclude, ApplicationKeySort, CreateCurrentUserApplicationKeyRequest,
+        CreateCurrentUserApplicationKeyResponse, DeleteApplicationKeyRequest,
+        DeleteApplicationKeyResponse, DeleteCurrentUserApplicationKeyRequest,
+        DeleteCurrentUserApplicationKeyResponse, GetApplicationKeyRequest,
+        GetApplicationKeyResponse, GetCurrentUserApplicationKeyRequest,
+        GetCurrentUserApplicationKeyResponse, ListApplicationKeysRequest,
+        ListApplicationKeysResponse, ListCurrentUserApplicationKeysRequest,
+        ListCurrentUserApplicationKeysResponse, UpdateApplicationKeyRequest,
+        UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyRequest,
+        UpdateCurrentUserApplicationKeyResponse,
+        application_key_service_server::ApplicationKeyService,
+        current_user_application_key_service_server::CurrentUserApplicationKeyService,
+    },
+    gateway::{
+        Gateway,
+        operation::Scopes::{Unchanged, Unscoped},
+    },
+};
+
+const ORG: Collection = Collection {
+    kind: APPLICATION_KEY,
+    path: "/api/v2/application_keys",
+    id_field: "app_key_id",
+    item: "/api/v2/application_keys/{app_key_id}",
+};
+
+const CURRENT_USER: Collection = Collection {
+    kind: APPLICATION_KEY,
+    path: "/api/v2/current_user/application_keys",
+    id_field: "app_key_id",
+    item: "/api/v2/current_user/application_keys/{app_key_id}",
+};
+
+fn sort(sort: ApplicationKeySort) -> Option<&'static str> {
+    Some(match sort {
+        ApplicationKeySort::Unspecified => return None,
+        ApplicationKeySort::CreatedAt => "created_at",
+        ApplicationKeySort::CreatedAtDesc => "-created_at",
+        ApplicationKeySort::Last4 => "last4",
+        ApplicationKeySort::Last4Desc => "-last4",
+        ApplicationKeySort::Name => "name",
+        ApplicationKeySort::NameDesc => "-name",
+    })
+}
+
+fn include(include: ApplicationKeyInclude) -> Option<&'static str> {
+    Some(match include {
+        ApplicationKeyInclude::Unspecified => return None,
+        ApplicationKeyInclude::OwnedBy => "owned_by",
+    })
+}
+
+operation! {
+    /// GET /api/v2/application_keys
+    ListApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/ListApplicationKeys",
+    ListApplicationKeysRequest => ListApplicationKeysResponse,
+    |it, violations| {
+        let path = Query::new(ORG.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, sort)
+            .text("filter", "filter", it.filter.as_deref())
+            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
+            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
+            .text("owned_by", "filter[owned_by]", it.owned_by.as_deref())
+            .include(&it.include, include)
+            .finish();
+        ORG.list(path)
+    }
+}
+
+operation! {
+    /// GET /api/v2/application_keys/{app_key_id}
+    GetApplicationKey = "keygate.datadog.v2.ApplicationKeyService/GetApplicationKey",
+    GetApplicationKeyRequest => GetApplicationKeyResponse,
+    |it, violations| {
+        let path = ORG.path_of(&it.app_key_id, violations);
+        let path = Query::new(path, violations).include(&it.include, include).finish();
+        ORG.get(it.app_key_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/application_keys/{app_key_id}
+    UpdateApplicationKey = "keygate.datadog.v2.ApplicationKeyService/UpdateApplicationKey",
+    UpdateApplicationKeyRequest => UpdateApplicationKeyResponse,
+    |it, violations| {
+        let path = ORG.path_of(&it.app_key_id, violations);
+        check_new_name(it.name.as_deref(), violations);
+        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
+        let attributes = Attributes {
+            name: it.name.clone(),
+            scopes: sent,
+            ..Attributes::default()
+        };
+        ORG.update(it.app_key_id, path, it.name, policy, attributes)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/application_keys/{app_key_id}
+    DeleteApplicationKey = "keygate.datadog.v2.ApplicationKeyService/DeleteApplicationKey",
+    DeleteApplicationKeyRequest => DeleteApplicationKeyResponse,
+    |it, violations| {
+        let path = ORG.path_of(&it.app_key_id, violations);
+        ORG.delete(it.app_key_id, path)
+    }
+}
+
+operation! {
+    /// GET /api/v2/current_user/application_keys
+    ListCurrentUserApplicationKeys =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/ListCurrentUserApplicationKeys",
+    ListCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
+    |it, violations| {
+        let path = Query::new(CURRENT_USER.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, sort)
+            .text("filter", "filter", it.filter.as_deref())
+            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
+            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
+            .include(&it.include, include)
+            .finish();
+        CURRENT_USER.list(path)
+    }
+}
+
+operation! {
+    /// POST /api/v2/current_user/application_keys
+    CreateCurrentUserApplicationKey =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey",
+    CreateCurrentUserApplicationKeyRequest => CreateCurrentUserApplicationKeyResponse,
+    |it, violations| {
+        check_name(Some(&it.name), violations);
+        // upstream makes an unscoped key where no scopes are given
+        let (policy, sent) = scopes(it.scopes, Unscoped, violations);
+        let attributes = Attributes {
+            name: Some(it.name.clone()),
+            scopes: sent,
+            ..Attributes::default()
+        };
+        CURRENT_USER.create(it.name, policy, attributes)
+    }
+}
+
+operation! {
+    /// GET /api/v2/current_user/application_keys/{app_key_id}
+    GetCurrentUserApplicationKey =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/GetCurrentUserApplicationKey",
+    GetCurrentUserApplicationKeyRequest => GetCurrentUserApplicationKeyResponse,
+    |it, violations| {
+        let path = CURRENT_USER.path_of(&it.app_key_id, violations);
+        CURRENT_USER.get(it.app_key_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/current_user/application_keys/{app_key_id}
+    UpdateCurrentUserApplicationKey =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/UpdateCurrentUserApplicationKey",
+    UpdateCurrentUserApplicationKeyRequest => UpdateCurrentUserApplicationKeyResponse,
+    |it, violations| {
+        let path = CURRENT_USER.path_of(&it.app_key_id, violations);
+        check_new_name(it.name.as_deref(), violations);
+        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
+        let attributes = Attributes {
+            name: it.name.clone(),
+            scopes: sent,
+            ..Attributes::default()
+        };
+        CURRENT_USER.update(it.app_key_id, path, it.name, policy, attributes)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/current_user/application_keys/{app_key_id}
+    DeleteCurrentUserApplicationKey =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/DeleteCurrentUserApplicationKey",
+    DeleteCurrentUserApplicationKeyRequest => DeleteCurrentUserApplicationKeyResponse,
+    |it, violations| {
+        let path = CURRENT_USER.path_of(&it.app_key_id, violations);
+        CURRENT_USER.delete(it.app_key_id, path)
+    }
+}
+
+#[async_trait]
+impl ApplicationKeyService for Gateway {
+    async fn list_application_keys(
+        &self,
+        request: Request<ListApplicationKeysRequest>,
+    ) -> Result<Response<ListApplicationKeysResponse>, Status> {
+        self.unary::<ListApplicationKeys>(request).await
+    }
+
+    async fn get_application_key(
+        &self,
+        request: Request<GetApplicationKeyRequest>,
+    ) -> Result<Response<GetApplicationKeyResponse>, Status> {
+        self.unary::<GetApplicationKey>(request).await
+    }
+
+    async fn update_application_key(
+        &self,
+        request: Request<UpdateApplicationKeyRequest>,
+    ) -> Result<Response<UpdateApplicationKeyResponse>, Status> {
+        self.unary::<UpdateApplicationKey>(request).await
+    }
+
+    async fn delete_application_key(
+        &self,
+        request: Request<DeleteApplicationKeyRequest>,
+    ) -> Result<Response<DeleteApplicationKeyResponse>, Status> {
+        self.unary::<DeleteApplicationKey>(request).await
+    }
+}
+
+#[async_trait]
+impl CurrentUserApplicationKeyService for Gateway {
+    async fn list_current_user_application_keys(
+        &self,
+        request: Request<ListCurrentUserApplicationKeysRequest>,
+    ) -> Result<Response<ListCurrentUserApplicationKeysResponse>, Status> {
+        self.unary::<ListCurrentUserApplicationKeys>(request).await
+    }
+
+    async fn create_current_user_application_key(
+        &self,
+        request: Request<CreateCurrentUserApplicationKeyRequest>,
+    ) -> Result<Response<CreateCurrentUserApplicationKeyResponse>, Status> {
+        self.unary::<CreateCurrentUserApplicationKey>(request).await
+    }
+
+    async fn get_current_user_application_key(
+        &self,
+        request: Request<GetCurrentUserApplicationKeyRequest>,
+    ) -> Result<Response<GetCurrentUserApplicationKeyResponse>, Status> {
+        self.unary::<GetCurrentUserApplicationKey>(request).await
+    }
+
+    async fn update_current_user_application_key(
+        &self,
+        request: Request<UpdateCurrentUserApplicationKeyRequest>,
+    ) -> Result<Response<UpdateCurrentUserApplicationKeyResponse>, Status> {
+        self.unary::<UpdateCurrentUserApplicationKey>(request).await
+    }
+
+    async fn delete_current_user_application_key(
+        &self,
+        request: Request<DeleteCurrentUserApplicationKeyRequest>,
+    ) -> Result<Response<DeleteCurrentUserApplicationKeyResponse>, Status> {
+        self.unary::<DeleteCurrentUserApplicationKey>(request).await
+    }
+}

@@ -1,0 +1,181 @@
+//! `keygate.datadog.v2.PersonalAccessTokenService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    operation::{
+        Attributes, Collection, PERSONAL_ACCESS_TOKEN, check_name, check_new_name, operation,
+        scopes,
+    },
+    query::{Query, rfc3339},
+};
+use crate::{
+    contract::proto::keygate::datadog::v2::{
+        AccessTokenInclude, AccessTokenSort, CreatePersonalAccessTokenRequest,
+        CreatePersonalAccessTokenResponse, GetPersonalAccessTokenRequest,
+        GetPersonalAccessTokenResponse, ListPersonalAccessTokensRequest,
+        ListPersonalAccessTokensResponse, RevokePersonalAccessTokenRequest,
+        RevokePersonalAccessTokenResponse, UpdatePersonalAccessTokenRequest,
+        UpdatePersonalAccessTokenResponse,
+        personal_access_token_service_server::PersonalAccessTokenService,
+    },
+    gateway::{
+        Gateway,
+        operation::Scopes::{These, Unchanged, Unscoped},
+    },
+    status::Violation,
+};
+
+const TOKENS: Collection = Collection {
+    kind: PERSONAL_ACCESS_TOKEN,
+    path: "/api/v2/personal_access_tokens",
+    id_field: "token_id",
+    item: "/api/v2/personal_access_tokens/{token_id}",
+};
+
+fn sort(sort: AccessTokenSort) -> Option<&'static str> {
+    Some(match sort {
+        AccessTokenSort::Unspecified => return None,
+        AccessTokenSort::Name => "name",
+        AccessTokenSort::NameDesc => "-name",
+        AccessTokenSort::CreatedAt => "created_at",
+        AccessTokenSort::CreatedAtDesc => "-created_at",
+        AccessTokenSort::ExpiresAt => "expires_at",
+        AccessTokenSort::ExpiresAtDesc => "-expires_at",
+        AccessTokenSort::LastUsedAt => "last_used_at",
+        AccessTokenSort::LastUsedAtDesc => "-last_used_at",
+        AccessTokenSort::Leaked => "leaked",
+        AccessTokenSort::LeakedDesc => "-leaked",
+    })
+}
+
+fn include(include: AccessTokenInclude) -> Option<&'static str> {
+    Some(match include {
+        AccessTokenInclude::Unspecified => return None,
+        AccessTokenInclude::LeakInformation => "leak_information",
+    })
+}
+
+operation! {
+    /// GET /api/v2/personal_access_tokens
+    ListPersonalAccessTokens =
+        "keygate.datadog.v2.PersonalAccessTokenService/ListPersonalAccessTokens",
+    ListPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
+    |it, violations| {
+        let path = Query::new(TOKENS.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, sort)
+            .text("filter", "filter", it.filter.as_deref())
+            .texts("owned_by", "filter[owned_by]", &it.owned_by)
+            .flag("filter[leaked]", it.leaked)
+            .include(&it.include, include)
+            .finish();
+        TOKENS.list(path)
+    }
+}
+
+operation! {
+    /// POST /api/v2/personal_access_tokens
+    CreatePersonalAccessToken =
+        "keygate.datadog.v2.PersonalAccessTokenService/CreatePersonalAccessToken",
+    CreatePersonalAccessTokenRequest => CreatePersonalAccessTokenResponse,
+    |it, violations| {
+        check_name(Some(&it.name), violations);
+        let expires_at = it.expires_at.and_then(rfc3339);
+        match (&it.expires_at, &expires_at) {
+            (None, _) => violations.push(Violation::new("expires_at", "is required by upstream")),
+            (Some(_), None) => {
+                violations.push(Violation::new("expires_at", "is not a time from year 1 to 9999"));
+            }
+            _ => {}
+        }
+        let attributes = Attributes {
+            name: Some(it.name.clone()),
+            scopes: Some(Some(it.scopes.clone())),
+            expires_at,
+            ..Attributes::default()
+        };
+        TOKENS.create(it.name, These(it.scopes), attributes)
+    }
+}
+
+operation! {
+    /// GET /api/v2/personal_access_tokens/{token_id}
+    GetPersonalAccessToken = "keygate.datadog.v2.PersonalAccessTokenService/GetPersonalAccessToken",
+    GetPersonalAccessTokenRequest => GetPersonalAccessTokenResponse,
+    |it, violations| {
+        let path = TOKENS.path_of(&it.token_id, violations);
+        let path = Query::new(path, violations).include(&it.include, include).finish();
+        TOKENS.get(it.token_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/personal_access_tokens/{token_id}
+    UpdatePersonalAccessToken =
+        "keygate.datadog.v2.PersonalAccessTokenService/UpdatePersonalAccessToken",
+    UpdatePersonalAccessTokenRequest => UpdatePersonalAccessTokenResponse,
+    |it, violations| {
+        let path = TOKENS.path_of(&it.token_id, violations);
+        check_new_name(it.name.as_deref(), violations);
+        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
+        if policy == Unscoped {
+            violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
+        }
+        let attributes = Attributes {
+            name: it.name.clone(),
+            scopes: sent,
+            ..Attributes::default()
+        };
+        TOKENS.update(it.token_id, path, it.name, policy, attributes)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/personal_access_tokens/{token_id}
+    RevokePersonalAccessToken =
+        "keygate.datadog.v2.PersonalAccessTokenService/RevokePersonalAccessToken",
+    RevokePersonalAccessTokenRequest => RevokePersonalAccessTokenResponse,
+    |it, violations| {
+        let path = TOKENS.path_of(&it.token_id, violations);
+        TOKENS.delete(it.token_id, path)
+    }
+}
+
+#[async_trait]
+impl PersonalAccessTokenService for Gateway {
+    async fn list_personal_access_tokens(
+        &self,
+        request: Request<ListPersonalAccessTokensRequest>,
+    ) -> Result<Response<ListPersonalAccessTokensResponse>, Status> {
+        self.unary::<ListPersonalAccessTokens>(request).await
+    }
+
+    async fn create_personal_access_token(
+        &self,
+        request: Request<CreatePersonalAccessTokenRequest>,
+    ) -> Result<Response<CreatePersonalAccessTokenResponse>, Status> {
+        self.unary::<CreatePersonalAccessToken>(request).await
+    }
+
+    async fn get_personal_access_token(
+        &self,
+        request: Request<GetPersonalAccessTokenRequest>,
+    ) -> Result<Response<GetPersonalAccessTokenResponse>, Status> {
+        self.unary::<GetPersonalAccessToken>(request).await
+    }
+
+    async fn update_personal_access_token(
+        &self,
+        request: Request<UpdatePersonalAccessTokenRequest>,
+    ) -> Result<Response<UpdatePersonalAccessTokenResponse>, Status> {
+        self.unary::<UpdatePersonalAccessToken>(request).await
+    }
+
+    async fn revoke_personal_access_token(
+        &self,
+        request: Request<RevokePersonalAccessTokenRequest>,
+    ) -> Result<Response<RevokePersonalAccessTokenResponse>, Status> {
+        self.unary::<RevokePersonalAccessToken>(request).await
+    }
+}

@@ -1,0 +1,214 @@
+//! The layer around every served method: begins the call, says who calls, and
+//! sees to it that whatever happens inside, the call ends in a status with
+//! details and in one terminal record.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+
+use super::listen::Peer;
+use crate::{
+    auth::{self, Authenticator},
+    call::{Call, Conclusion, Ledger, acceptable_request_id},
+    contract::Contract,
+    status::{self, Error},
+};
+
+/// The name of the header that a request id comes and goes in.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// What the layer needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// The methods that it is for. Others (health, reflection) pass.
+    pub contract: Arc<Contract>,
+    /// Who calls.
+    pub authenticator: Authenticator,
+    /// What calls are made with.
+    pub ledger: Ledger,
+    /// How many calls may be under way at once.
+    pub max_in_flight: usize,
+}
+
+/// The layer.
+#[derive(Clone, Debug)]
+pub struct Calls(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    in_flight: AtomicUsize,
+}
+
+impl Calls {
+    /// A layer with these settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            in_flight: AtomicUsize::new(0),
+        }))
+    }
+}
+
+impl<S> Layer<S> for Calls {
+    type Service = Around<S>;
+
+    fn layer(&self, inner: S) -> Around<S> {
+        Around {
+            inner,
+            shared: self.0.clone(),
+        }
+    }
+}
+
+/// The layer around a service.
+#[derive(Clone, Debug)]
+pub struct Around<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Around<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let method = request.uri().path().trim_start_matches('/');
+        let Some(operation) = self.shared.settings.contract.operation(method) else {
+            return Box::pin(self.inner.call(request));
+        };
+        let given = request.headers().get(REQUEST_ID);
+        let given = given.and_then(|it| it.to_str().ok());
+        let peer = request.extensions().get::<Peer>();
+        let call = Call::begin(
+            self.shared.settings.ledger.clone(),
+            operation,
+            given.filter(|it| acceptable_request_id(it)).map(str::to_owned),
+            peer.map(|it| it.address.to_string()),
+        );
+        let (inner, shared) = (self.inner.clone(), self.shared.clone());
+        Box::pin(async move {
+            let request_id = HeaderValue::try_from(call.request_id());
+            let mut response = match around(&shared, &call, inner, request).await {
+                Ok(response) => response,
+                Err(error) => refuse(&call, error).await,
+            };
+            if let Ok(request_id) = request_id {
+                response.headers_mut().insert(REQUEST_ID, request_id);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// One of the places for calls under way.
+struct Slot<'a>(&'a Shared);
+
+impl<'a> Slot<'a> {
+    fn take(shared: &'a Shared) -> Option<Self> {
+        let before = shared.in_flight.fetch_add(1, Relaxed);
+        shared.settings.ledger.metrics.in_flight(before + 1);
+        let slot = Self(shared);
+        (before < shared.settings.max_in_flight).then_some(slot)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let before = self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.settings.ledger.metrics.in_flight(before - 1);
+    }
+}
+
+async fn around<S>(
+    shared: &Shared,
+    call: &Arc<Call>,
+    mut inner: S,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let _slot = Slot::take(shared).ok_or(Error::Overloaded)?;
+    let token = auth::bearer(request.headers());
+    let caller = match token {
+        Ok(token) => shared.settings.authenticator.authenticate(token).await,
+        Err(error) => Err(error),
+    };
+    let caller = caller.map_err(|error| match error {
+        auth::Error::Missing => Error::TokenMissing,
+        auth::Error::Invalid(reason) => Error::TokenInvalid(reason.to_string()),
+        auth::Error::Expired => Error::TokenExpired,
+        auth::Error::KeysUnavailable => Error::IssuerUnavailable,
+    })?;
+    call.note_caller(&caller);
+    // from here on nobody needs the token
+    request.headers_mut().remove(http::header::AUTHORIZATION);
+    request.extensions_mut().insert(call.clone());
+    request.extensions_mut().insert(caller);
+    let answer = AssertUnwindSafe(inner.call(request)).catch_unwind().await;
+    let Ok(Ok(response)) = answer else {
+        tracing::error!(call = call.id(), "a call panicked");
+        return Err(Error::Internal);
+    };
+    match of_transport(response.headers()) {
+        None => Ok(response),
+        Some(error) => Err(error),
+    }
+}
+
+/// The transport's own errors have no details: they become ours.
+fn of_transport(headers: &HeaderMap) -> Option<Error> {
+    let status = Status::from_header_map(headers)?;
+    if status.code() == Code::Ok || !status.details().is_empty() {
+        return None;
+    }
+    Some(match status.code() {
+        Code::OutOfRange => Error::RequestTooLarge,
+        Code::Unimplemented => Error::Unsupported(status.message().to_owned()),
+        Code::Cancelled => Error::Cancelled,
+        _ => Error::Undecodable,
+    })
+}
+
+async fn refuse(call: &Arc<Call>, error: Error) -> Response<Body> {
+    let (error, conclusion) = match error {
+        Error::Internal => call.abandoned(error),
+        error => {
+            let conclusion = Conclusion::refused(&error);
+            (error, conclusion)
+        }
+    };
+    let error = match call.conclude(conclusion).await {
+        Ok(()) => error,
+        Err(_) => Error::AuditUnavailable,
+    };
+    status::status(&error, &call.context()).into_http()
+}
