@@ -4,5 +4,6 @@ pub mod auth;
 pub mod clock;
 pub mod contract;
 pub mod http;
+pub mod policy;
 pub mod random;
 pub mod tasks;

@@ -1,0 +1,180 @@
+//! Patterns of upstream names: `*`, or `<provider>/<site>[/<org>]`.
+//!
+//! A name is `datadog/us1/main`, `braintrust/default` or
+//! `coveo/us/<organization id>`. In each part of a pattern `*` stands for any run of
+//! characters; a part that is left out at the end stands for all.
+
+use std::fmt;
+
+use super::glob;
+
+/// The vendors, and the sites that each has. None: sites are named freely.
+const PROVIDERS: [(&str, &[&str]); 3] = [
+    (
+        "datadog",
+        &[
+            "us1", "us3", "us5", "eu", "ap1", "ap2", "uk1", "us1-fed", "us2-fed",
+        ],
+    ),
+    ("braintrust", &[]),
+    ("coveo", &["us", "ca", "eu", "au", "hipaa"]),
+];
+
+/// Whether a provider of operations is a vendor, and not keygate itself.
+pub(super) fn is_vendor(provider: &str) -> bool {
+    PROVIDERS.iter().any(|(it, _)| *it == provider)
+}
+
+/// A valid pattern of upstream names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+}
+
+impl Pattern {
+    /// The pattern of all upstreams.
+    pub(super) fn all() -> Self {
+        Self {
+            text: "*".to_owned(),
+        }
+    }
+
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the person who wrote it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let valid = || {
+            Ok(Self {
+                text: text.to_owned(),
+            })
+        };
+        if text == "*" {
+            return valid();
+        }
+        let parts: Vec<_> = text.split('/').collect();
+        let (provider, site, org) = match parts.as_slice() {
+            [provider, site] => (*provider, *site, None),
+            [provider, site, org] => (*provider, *site, Some(*org)),
+            _ => {
+                return Err(format!(
+                    "{text:?} is no pattern of upstreams; write \"*\" or \
+                     \"<provider>/<site>[/<org>]\", as \"datadog/us1\" or \"coveo/*/my-org\""
+                ));
+            }
+        };
+        if parts.iter().any(|it| it.is_empty()) {
+            return Err(format!(
+                "{text:?} has an empty part; write \"*\" for any, or leave the end out"
+            ));
+        }
+        let fitting: Vec<_> = PROVIDERS
+            .iter()
+            .filter(|(it, _)| glob::matches(provider, it))
+            .collect();
+        if fitting.is_empty() {
+            return Err(format!(
+                "{text:?} names no known provider; known are {}",
+                list(PROVIDERS.iter().map(|(it, _)| *it))
+            ));
+        }
+        let has_site =
+            |sites: &[&str]| sites.is_empty() || sites.iter().any(|it| glob::matches(site, it));
+        if !fitting.iter().any(|(_, sites)| has_site(sites)) {
+            let known = fitting.iter().flat_map(|(_, sites)| sites.iter().copied());
+            return Err(format!(
+                "{text:?} names no known site; known are {}",
+                list(known)
+            ));
+        }
+        if let ("braintrust", Some(org)) = (provider, org)
+            && !glob::is_all(org)
+        {
+            return Err(format!(
+                "{text:?} names an organization, and Braintrust's instances have none; \
+                 write \"{provider}/{site}\""
+            ));
+        }
+        valid()
+    }
+
+    /// Whether an upstream's name fits.
+    #[must_use]
+    pub fn matches(&self, upstream: &str) -> bool {
+        if self.text == "*" {
+            return true;
+        }
+        let mut names = upstream.split('/');
+        let fits = self.text.split('/').all(|part| match names.next() {
+            Some(name) => glob::matches(part, name),
+            None => glob::is_all(part),
+        });
+        fits && names.count() <= 1
+    }
+
+    /// Whether an upstream of that provider can fit.
+    pub(super) fn can_match(&self, provider: &str) -> bool {
+        let part = self.text.split('/').next().unwrap_or_default();
+        glob::matches(part, provider)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_say_what_they_cover() {
+        for (pattern, upstream, expected) in [
+            ("*", "datadog/us1/main", true),
+            ("*", "braintrust/default", true),
+            ("datadog/*", "datadog/us1/main", true),
+            ("datadog/*", "coveo/us/org", false),
+            ("datadog/us1", "datadog/us1/main", true),
+            ("datadog/us1", "datadog/us1-fed/main", false),
+            ("datadog/us1/main", "datadog/us1/main", true),
+            ("datadog/us1/main", "datadog/us1/mainly", false),
+            ("datadog/us1/main", "datadog/us1", false),
+            ("datadog/us1/*", "datadog/us1", true),
+            ("datadog/us1/prod-*", "datadog/us1/prod-eu", true),
+            ("datadog/*/main", "datadog/eu/main", true),
+            ("datadog/*/main", "datadog/eu/other", false),
+            ("datadog/*", "datadog/us1/main/more", false),
+            ("*/us/*", "coveo/us/org", true),
+            ("braintrust/*/*", "braintrust/default", true),
+            ("braintrust/team", "braintrust/default", false),
+        ] {
+            let parsed = Pattern::parse(pattern).unwrap();
+            assert_eq!(parsed.matches(upstream), expected, "{pattern} {upstream}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_covers_nothing_is_refused() {
+        for (pattern, part) in [
+            ("", "is no pattern"),
+            ("datadog", "is no pattern"),
+            ("datadog/us1/main/x", "is no pattern"),
+            ("datadog/", "empty part"),
+            ("/us1", "empty part"),
+            ("datadoc/us1", "known are datadog, braintrust, coveo"),
+            ("datadog/us2", "known are us1, us3"),
+            ("datadog/US1", "known are us1, us3"),
+            ("coveo/us1", "known are us, ca, eu, au, hipaa"),
+            ("braintrust/default/org", "write \"braintrust/default\""),
+        ] {
+            let fault = Pattern::parse(pattern).unwrap_err();
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+}
