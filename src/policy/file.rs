@@ -28,7 +28,7 @@ impl Policy {
     /// # Errors
     /// Every fault that it has.
     pub fn parse(text: &str, contract: &Contract) -> Result<Self, Faults> {
-        let mut reader = Reader::new(text, contract);
+        let mut reader = PolicyReader::new(text, contract);
         let (tree, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let span = error.span().unwrap_or_default();
@@ -50,13 +50,13 @@ impl Policy {
 }
 
 /// Goes through the tree, and knows what may be in it.
-struct Reader<'a> {
+struct PolicyReader<'a> {
     tree: reader::Reader<'a>,
     permissions: BTreeSet<&'a str>,
     in_use: BTreeMap<String, Vec<String>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PolicyReader<'a> {
     fn new(text: &'a str, contract: &'a Contract) -> Self {
         let mut permissions: BTreeSet<_> = contract.permissions().into_iter().collect();
         permissions.extend([ACCESS_READ, AUDIT_READ]);
@@ -133,6 +133,7 @@ impl<'a> Reader<'a> {
 
         let mut permissions = Vec::new();
         for (text, span, path) in self
+            .tree
             .texts(table, path, "permissions", true)
             .unwrap_or_default()
         {
@@ -159,11 +160,13 @@ impl<'a> Reader<'a> {
             permissions,
             upstreams,
             names: self
+                .tree
                 .texts(table, path, "names", true)
                 .map_or_else(|| vec!["*".to_owned()], own),
             keys: self.ownership(table, path),
             reveal: self.tree.flag(table, path, "reveal"),
             max_scopes: self
+                .tree
                 .texts(table, path, "max_scopes", false)
                 .map_or_else(Vec::new, own),
             allow_unscoped: self.tree.flag(table, path, "allow_unscoped"),
