@@ -6,6 +6,7 @@ use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use keygate::config::{Config, Faults, Format, Jwks, Store, datadog::Site};
 use keygate::upstream::credentials::Source;
+use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 
 /// A new Ed25519 key (PKCS#8, PEM).
@@ -304,9 +305,9 @@ format = "xml"
             "server.grpc (line 3): this must be an IP address and a port",
             "server.htpt (line 4): there is no such setting; did you mean `http`?",
             "server.worker_threads (line 5): this must be from 1 to 1024",
-            "server.max_in_flight (line 6): this must be a whole number, and is a string",
+            "server.max_in_flight (line 6): this is a string, and must be a whole number",
             "server.max_message_bytes (line 7): this must be from 1024 to ",
-            "server.shutdown_grace (line 8): this must be a string",
+            "server.shutdown_grace (line 8): this is a whole number",
             "server.conclude_reserve (line 9): this must be shorter than `request_timeout`",
             "server.tls.cert (line 12): DIR/missing.pem can't be read: No such file",
             "server.tls.key (line 13): DIR/key holds no private key",
@@ -317,7 +318,7 @@ format = "xml"
             "auth.issuers[1].audiences (line 21): this is missing",
             "auth.issuers[1].issuer (line 22): this must not be empty",
             "auth.issuers[1].jwks (line 23): DIR/missing.json can't be read",
-            "auth.issuers[1].roles_claim (line 24): this must be a string, and is a whole number",
+            "auth.issuers[1].roles_claim (line 24): this is a whole number, and must be a string",
             "policy.file (line 27): DIR/missing.toml can't be read",
             "audit.store (line 30): the folder DIR/missing is not there",
             "audit.signing_key.file (line 31): DIR/key is not an Ed25519 private key",
@@ -414,4 +415,33 @@ fn a_file_that_is_not_there_is_a_fault_too() {
     fs::write(&path, SMALLEST).expect("it is written");
     let config = Config::load(&path).expect("it has no fault");
     assert_eq!(config.policy.file, folder.path().join("policy.toml"));
+}
+
+#[test]
+fn one_table_where_there_can_be_several() {
+    assert_faults(
+        &format!("{SMALLEST}[datadog]\nsite = \"us1\"\n"),
+        &["datadog (line 10): this is a table, and must be an array: write `[[datadog]]`"],
+    );
+}
+
+proptest! {
+    /// Whatever a text says, it is a configuration or has faults on its lines.
+    #[test]
+    fn any_text_is_answered(
+        lines in vec(
+            "\\[{0,2}(server|auth|auth.issuers|policy|audit|datadog|log|x)\\]{0,2}|(grpc|tls|site|api_key|store|issuers|file|x) = (1|-1|1.5|true|\"\"|\"é\"|\\[1\\]|\\{\\}|\\{ env = \"\" \\}|2020-01-01)|\\PC{0,8}",
+            0..12,
+        ),
+    ) {
+        let text = lines.join("\n");
+        match Config::parse(&text, Path::new("")) {
+            Ok(_) => {}
+            Err(Faults(faults)) => {
+                prop_assert!(!faults.is_empty());
+                let lines = 1..=lines.len().max(1);
+                prop_assert!(faults.iter().all(|it| it.line.is_none_or(|it| lines.contains(&it))));
+            }
+        }
+    }
 }
