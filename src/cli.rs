@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand.
 //!
 //! A subcommand is a file with its `Args`, which run and give a [`Result`], and
-//! a line in [`Command`] and in [`run`]. Here its end becomes an [`Exit`] and a
+//! a line in `Command` and in [`run`]. Here its end becomes an [`Exit`] and a
 //! message on standard error; standard output is for results only.
 
 mod error;

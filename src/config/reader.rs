@@ -301,7 +301,11 @@ impl<'d> Item<'d> {
     #[must_use]
     pub fn items(&self) -> Option<Vec<Item<'d>>> {
         let Some(array) = self.value.as_array() else {
-            return self.mistyped("an array");
+            let header = self.value.is_table() && !self.path.contains('[');
+            return match header {
+                true => self.mistyped(&format!("an array: write `[[{}]]`", self.path)),
+                false => self.mistyped("an array"),
+            };
         };
         let element = |(at, value): (usize, &'d Spanned<DeValue<'d>>)| {
             let line = self.document.line(&value.span());
@@ -334,7 +338,7 @@ impl<'d> Item<'d> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.fault(format!("this must be {expected}, and is {found}"));
+        self.fault(format!("this is {found}, and must be {expected}"));
         None
     }
 }

@@ -1,0 +1,447 @@
+//! Configuration files: what is read, and every fault at once.
+
+use std::{fs, path::Path, time::Duration};
+
+use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use keygate::config::{Config, Faults, Format, Jwks, Store, datadog::Site};
+use keygate::upstream::credentials::Source;
+use proptest::{collection::vec, prelude::*};
+use tempfile::TempDir;
+
+/// A new Ed25519 key (PKCS#8, PEM).
+fn signing_key() -> String {
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+    let key = BASE64_STANDARD.encode(key.as_ref());
+    format!(
+        "-----BEGIN PRIVATE KEY-----
+{key}
+-----END PRIVATE KEY-----
+"
+    )
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let signing_key = signing_key();
+    for (name, content) in [
+        ("policy.toml", ""),
+        ("jwks.json", "{\"keys\":[]}"),
+        ("key", "secret"),
+        ("signing.pem", &signing_key),
+    ] {
+        fs::write(folder.path().join(name), content).expect("it is written");
+    }
+    folder
+}
+
+const SMALLEST: &str = r#"
+[[auth.issuers]]
+issuer = "https://issuer.example"
+audiences = ["keygate"]
+jwks = "jwks.json"
+[policy]
+file = "policy.toml"
+[audit]
+store = "sqlite:trail.db"
+"#;
+
+fn faults(text: &str, folder: &Path) -> Vec<String> {
+    let Err(Faults(faults)) = Config::parse(text, folder) else {
+        panic!("it has no fault");
+    };
+    assert!(!faults.is_empty());
+    let lines = faults.iter().map(ToString::to_string);
+    lines
+        .map(|it| it.replace(&folder.display().to_string(), "DIR"))
+        .collect()
+}
+
+#[track_caller]
+fn assert_faults(text: &str, expected: &[&str]) {
+    let folder = folder();
+    let found = faults(text, folder.path());
+    let all = found.join("\n");
+    assert_eq!(found.len(), expected.len(), "{all}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            found.starts_with(expected),
+            "{expected}\nis not the start of\n{found}\nin\n{all}"
+        );
+    }
+}
+
+#[test]
+fn the_smallest_configuration_has_all_defaults() {
+    let folder = folder();
+    let config = Config::parse(SMALLEST, folder.path()).expect("it has no fault");
+    assert_eq!(config.server, keygate::config::Server::default());
+    assert_eq!(config.server.grpc.to_string(), "127.0.0.1:50051");
+    assert_eq!(config.log, keygate::config::Log::default());
+    let issuer = &config.auth.issuers[0];
+    assert_eq!(issuer.jwks, Jwks::File(folder.path().join("jwks.json")));
+    assert_eq!(issuer.roles_claim, "roles");
+    assert_eq!(issuer.algorithms.len(), 9);
+    assert_eq!(config.policy.file, folder.path().join("policy.toml"));
+    assert!(
+        matches!(&config.audit.store, Store::Sqlite(it) if *it == folder.path().join("trail.db"))
+    );
+    assert_eq!(config.audit.signing_key, None);
+    assert!(config.datadog.is_empty());
+}
+
+#[test]
+fn every_setting_is_read() {
+    let folder = folder();
+    let text = r#"
+[server]
+grpc = "0.0.0.0:1"
+http = "[::1]:2"
+worker_threads = 3
+max_message_bytes = 2_000_000
+max_connections = 5
+max_concurrent_streams = 6
+max_in_flight = 7
+shutdown_grace = "8s"
+request_timeout = "1m"
+conclude_reserve = "10ms"
+
+[[auth.issuers]]
+issuer = "a"
+audiences = ["one", "two"]
+jwks = "https://issuer.example/jwks.json"
+algorithms = ["ES256", "EdDSA"]
+roles_claim = "groups"
+
+[[auth.issuers]]
+issuer = "b"
+audiences = ["one"]
+jwks = "http://127.0.0.1:8080/jwks"
+
+[policy]
+file = "policy.toml"
+
+[audit]
+store = "postgres://keygate:pa55word@db.example/trail"
+signing_key = { file = "signing.pem" }
+
+[[datadog]]
+site = "us1"
+api_key = { file = "key" }
+app_key = { command = ["./print-key", "app"] }
+
+[[datadog]]
+site = "eu"
+org = "red"
+default = true
+api_key = { env = "CARGO_PKG_NAME" }
+app_key = { command = "print-key" }
+base_url = "http://127.0.0.1:8080"
+connect_timeout = "1s"
+timeout = "2s"
+max_concurrency = 3
+max_response_bytes = 4096
+
+[[datadog]]
+site = "eu"
+org = "blue"
+api_key = { file = "key" }
+app_key = { file = "key" }
+
+[[datadog]]
+site = "us2-fed"
+default = false
+api_key = { file = "key" }
+app_key = { file = "key" }
+
+[log]
+level = "warn,keygate=debug"
+format = "text"
+"#;
+    let config = Config::parse(text, folder.path()).expect("it has no fault");
+    let server = &config.server;
+    assert_eq!((server.grpc.port(), server.http.port()), (1, 2));
+    assert_eq!(server.worker_threads, 3);
+    assert_eq!(server.max_message_bytes, 2_000_000);
+    assert_eq!(server.max_connections, 5);
+    assert_eq!(server.max_concurrent_streams, 6);
+    assert_eq!(server.max_in_flight, 7);
+    assert_eq!(server.shutdown_grace, Duration::from_secs(8));
+    assert_eq!(server.request_timeout, Duration::from_secs(60));
+    assert_eq!(server.conclude_reserve, Duration::from_millis(10));
+
+    let [a, b] = &config.auth.issuers[..] else {
+        panic!("there are two")
+    };
+    assert_eq!(a.audiences, ["one", "two"]);
+    assert_eq!(a.algorithms.len(), 2);
+    assert_eq!(a.roles_claim, "groups");
+    assert!(matches!(&b.jwks, Jwks::Url(it) if it.port_u16() == Some(8080)));
+
+    assert!(matches!(config.audit.store, Store::Postgres(_)));
+    assert!(!format!("{config:?}").contains("pa55word"));
+    assert_eq!(
+        config.audit.signing_key,
+        Some(folder.path().join("signing.pem"))
+    );
+
+    let known: Vec<_> = config
+        .datadog
+        .iter()
+        .map(|it| (it.site, it.org.as_str(), it.default))
+        .collect();
+    assert_eq!(
+        known,
+        [
+            (Site::Us1, "main", true),
+            (Site::Eu, "red", true),
+            (Site::Eu, "blue", false),
+            (Site::Us2Fed, "main", false),
+        ]
+    );
+    let program = folder.path().join("./print-key").display().to_string();
+    assert_eq!(
+        config.datadog[0].app_key,
+        Source::Command(vec![program, "app".to_owned()])
+    );
+    let red = &config.datadog[1];
+    assert_eq!(red.api_key, Source::Env("CARGO_PKG_NAME".to_owned()));
+    assert_eq!(red.app_key, Source::Command(vec!["print-key".to_owned()]));
+    assert_eq!(
+        red.base_url.as_ref().map(ToString::to_string).as_deref(),
+        Some("http://127.0.0.1:8080/")
+    );
+    assert_eq!(
+        (red.connect_timeout, red.timeout),
+        (Duration::from_secs(1), Duration::from_secs(2))
+    );
+    assert_eq!((red.max_concurrency, red.max_response_bytes), (3, 4096));
+    assert_eq!(config.datadog[0].max_concurrency, 64);
+    assert_eq!(config.log.level, "warn,keygate=debug");
+    assert_eq!(config.log.format, Format::Text);
+}
+
+#[test]
+fn every_site_of_the_contract_has_a_name() {
+    let folder = folder();
+    for site in [
+        "us1", "us3", "us5", "eu", "ap1", "ap2", "uk1", "us1-fed", "us2-fed",
+    ] {
+        let entry = format!(
+            "{SMALLEST}[[datadog]]\nsite = \"{site}\"\napi_key = {{ file = \"key\" }}\napp_key = {{ file = \"key\" }}"
+        );
+        let config = Config::parse(&entry, folder.path()).expect("it has no fault");
+        assert_eq!(
+            keygate::config::datadog::site_name(config.datadog[0].site),
+            site
+        );
+    }
+}
+
+#[test]
+fn nothing_at_all_names_what_is_missing() {
+    assert_faults("", &["auth.issuers: ", "policy.file: ", "audit.store: "]);
+}
+
+#[test]
+fn all_faults_are_reported_at_once_each_with_its_line() {
+    assert_faults(
+        r#"surprise = true
+[server]
+grpc = "localhost"
+htpt = "127.0.0.1:1"
+worker_threads = 0
+max_in_flight = "many"
+max_message_bytes = 99999999999999999999
+shutdown_grace = 30
+conclude_reserve = "31s"
+
+[server.tls]
+cert = "missing.pem"
+key = "key"
+
+[[auth.issuers]]
+issuer = "https://issuer.example"
+audiences = []
+jwks = "http://issuer.example"
+algorithms = ["HS256", "ES999"]
+
+[[auth.issuers]]
+issuer = ""
+jwks = "missing.json"
+roles_claim = 1
+
+[policy]
+file = "missing.toml"
+
+[audit]
+store = "sqlite:missing/trail.db"
+signing_key = { file = "key" }
+
+[[datadog]]
+site = "us9"
+org = "a/b"
+api_key = "0123456789abcdef0123456789abcdef"
+app_key = { env = "A", file = "b" }
+base_url = "http://api.example.com"
+
+[[datadog]]
+site = "us1"
+api_key = { env = "KEYGATE_TEST_THAT_NOBODY_SETS" }
+app_key = { file = "missing" }
+base_url = "https://api.example.com/api/v2"
+timeout = "0s"
+ca = "key"
+
+[[braintrust]]
+token = { env = "A" }
+
+[log]
+level = "debgu"
+format = "xml"
+"#,
+        &[
+            "surprise (line 1): there is no such setting",
+            "server.grpc (line 3): this must be an IP address and a port",
+            "server.htpt (line 4): there is no such setting; did you mean `http`?",
+            "server.worker_threads (line 5): this must be from 1 to 1024",
+            "server.max_in_flight (line 6): this is a string, and must be a whole number",
+            "server.max_message_bytes (line 7): this must be from 1024 to ",
+            "server.shutdown_grace (line 8): this is a whole number",
+            "server.conclude_reserve (line 9): this must be shorter than `request_timeout`",
+            "server.tls.cert (line 12): DIR/missing.pem can't be read: No such file",
+            "server.tls.key (line 13): DIR/key holds no private key",
+            "auth.issuers[0].audiences (line 17): this must name at least one",
+            "auth.issuers[0].jwks (line 18): this must be https",
+            "auth.issuers[0].algorithms[0] (line 19): `HS256` can be forged",
+            "auth.issuers[0].algorithms[1] (line 19): this must be one of `ES256`",
+            "auth.issuers[1].audiences (line 21): this is missing",
+            "auth.issuers[1].issuer (line 22): this must not be empty",
+            "auth.issuers[1].jwks (line 23): DIR/missing.json can't be read",
+            "auth.issuers[1].roles_claim (line 24): this is a whole number, and must be a string",
+            "policy.file (line 27): DIR/missing.toml can't be read",
+            "audit.store (line 30): the folder DIR/missing is not there",
+            "audit.signing_key.file (line 31): DIR/key is not an Ed25519 private key",
+            "datadog[0].site (line 34): this must be one of `us1`, `us3`",
+            "datadog[0].org (line 35): this must be at most 64 letters",
+            "datadog[0].api_key (line 36): a credential is not written here",
+            "datadog[0].app_key (line 37): this must have one of `env`, `file` and `command`",
+            "datadog[0].base_url (line 38): this must be https; http is for",
+            "datadog[1].api_key (line 42): environment variable KEYGATE_TEST_THAT_NOBODY_SETS: it is not set",
+            "datadog[1].app_key (line 43): file DIR/missing: it can't be read",
+            "datadog[1].base_url (line 44): this must end after the host",
+            "datadog[1].timeout (line 45): this must be from 1ms to 600s",
+            "datadog[1].ca (line 46): DIR/key holds no certificates",
+            "braintrust (line 48): there is no such setting; the ones here are `server`,",
+            "log.level (line 52): this must be a level",
+            "log.format (line 53): this must be `json` or `text`",
+        ],
+    );
+}
+
+#[test]
+fn a_credential_in_the_wrong_place_is_not_repeated() {
+    let folder = folder();
+    let text = format!(
+        "{SMALLEST}[[datadog]]\nsite = \"5ecret\"\napi_key = \"5ecret\"\napp_key = {{ env = \"A\", value = \"5ecret\" }}\nbase_url = \"https://u:5ecret@host\"\ntimeout = \"5ecret\""
+    );
+    let found = faults(&text, folder.path());
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert!(!found.concat().contains("5ecret"), "{found:#?}");
+    let found = faults("api_key = 5ecret5ecret", folder.path());
+    assert!(!found.concat().contains("5ecret"), "{found:#?}");
+}
+
+#[test]
+fn entries_that_contradict_each_other() {
+    let keys = "api_key = { file = \"key\" }\napp_key = { file = \"key\" }\n";
+    assert_faults(
+        &format!(
+            "{SMALLEST}
+[[auth.issuers]]
+issuer = \"https://issuer.example\"
+audiences = [\"other\"]
+jwks = \"jwks.json\"
+[server]
+grpc = \"127.0.0.1:9090\"
+http = \"127.0.0.1:9090\"
+[[datadog]]
+site = \"eu\"
+default = true
+{keys}
+[[datadog]]
+site = \"eu\"
+org = \"other\"
+default = true
+{keys}
+[[datadog]]
+site = \"eu\"
+{keys}"
+        ),
+        &[
+            "auth.issuers[1] (line 11): the issuer of line 2 again",
+            "server.http (line 17): this is the address of `grpc` too",
+            "datadog[1] (line 24): the default of `eu` is on line 18 already",
+            "datadog[2] (line 31): `main` on `eu` is on line 18 already",
+        ],
+    );
+}
+
+#[test]
+fn a_text_that_is_not_toml_says_where() {
+    assert_faults(
+        "[server]\ngrpc = 127.0.0.1:1\n\n[log\nlevel = \"info\"\n",
+        &["line 2: this is not TOML", "line 4: this is not TOML"],
+    );
+    assert_faults(
+        "[log]\nlevel = \"info\"\nlevel = \"warn\"\n",
+        &["line 3: this is not TOML"],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_fault_too() {
+    let folder = folder();
+    let path = folder.path().join("keygate.toml");
+    let Err(faults) = Config::load(&path) else {
+        panic!("it is not there")
+    };
+    assert!(
+        faults
+            .to_string()
+            .contains("the configuration can't be read"),
+        "{faults}"
+    );
+    fs::write(&path, SMALLEST).expect("it is written");
+    let config = Config::load(&path).expect("it has no fault");
+    assert_eq!(config.policy.file, folder.path().join("policy.toml"));
+}
+
+#[test]
+fn one_table_where_there_can_be_several() {
+    assert_faults(
+        &format!("{SMALLEST}[datadog]\nsite = \"us1\"\n"),
+        &["datadog (line 10): this is a table, and must be an array: write `[[datadog]]`"],
+    );
+}
+
+proptest! {
+    /// Whatever a text says, it is a configuration or has faults on its lines.
+    #[test]
+    fn any_text_is_answered(
+        lines in vec(
+            "\\[{0,2}(server|auth|auth.issuers|policy|audit|datadog|log|x)\\]{0,2}|(grpc|tls|site|api_key|store|issuers|file|x) = (1|-1|1.5|true|\"\"|\"é\"|\\[1\\]|\\{\\}|\\{ env = \"\" \\}|2020-01-01)|\\PC{0,8}",
+            0..12,
+        ),
+    ) {
+        let text = lines.join("\n");
+        match Config::parse(&text, Path::new("")) {
+            Ok(_) => {}
+            Err(Faults(faults)) => {
+                prop_assert!(!faults.is_empty());
+                let lines = 1..=lines.len().max(1);
+                prop_assert!(faults.iter().all(|it| it.line.is_none_or(|it| lines.contains(&it))));
+            }
+        }
+    }
+}
