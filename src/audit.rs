@@ -13,8 +13,10 @@ use std::fmt;
 
 mod error;
 mod files;
+mod filter;
 mod fingerprint;
 mod line;
+mod names;
 mod owners;
 mod reader;
 mod record;
@@ -27,10 +29,12 @@ mod trail;
 mod writer;
 
 pub use error::{Advice, Error};
+pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
 pub use line::line;
-pub use reader::{Filter, Order, Query, Reader, Records, Stored};
-pub use record::{Caller, Kind, Outcome, ParseNameError, Peer, Record, Resource};
+pub use names::{Kind, Outcome, ParseNameError};
+pub use reader::{Order, Query, Reader, Records, Stored};
+pub use record::{Caller, Peer, Record, Resource};
 pub use settings::{Location, Settings};
 pub use trail::Trail;
 

@@ -155,6 +155,19 @@ impl Store {
             .map_err(|(_, source)| written(source))
     }
 
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        use rusqlite::types::Value;
+        let value = self
+            .connection
+            .pragma_query_value(None, name, |row| row.get(0));
+        match value.unwrap() {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Lets the file grow no further than it is, as a full disk does.
     #[cfg(test)]
     pub(super) fn fill(&self) {

@@ -1,0 +1,95 @@
+//! What is opened, and what is refused.
+
+use super::*;
+
+#[tokio::test]
+async fn there_is_one_writer() {
+    let folder = Folder::new();
+    let trail = folder.open();
+    let error = open(&folder.path()).unwrap_err();
+    assert!(matches!(error, Error::InUse { .. }));
+    assert!(error.to_string().contains("another keygate"), "{error}");
+    #[cfg(unix)]
+    {
+        let link = folder.0.path().join("link.db");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert!(matches!(open(&link), Err(Error::InUse { .. })));
+    }
+    trail.close().await.unwrap();
+    folder.open().close().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_may_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let trail = folder.open();
+    trail
+        .append(trail.record(Kind::Refused, "a"))
+        .await
+        .unwrap();
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let file = fs::metadata(files::with_suffix(&folder.path(), suffix)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{suffix}");
+    }
+}
+
+#[test]
+fn other_files_are_refused_and_left_alone() {
+    let folder = Folder::new();
+    fs::write(
+        folder.path(),
+        "not a database, and longer than its header is",
+    )
+    .unwrap();
+    assert!(matches!(open(&folder.path()), Err(Error::NotATrail { .. })));
+    fs::remove_file(folder.path()).unwrap();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(other);
+    let before = fs::read(folder.path()).unwrap();
+    for error in [
+        open(&folder.path()).err(),
+        Reader::open(&folder.settings()).err(),
+    ] {
+        let told = error.unwrap().to_string();
+        assert!(told.contains("not an audit trail"), "{told}");
+    }
+    assert_eq!(fs::read(folder.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_newer_trail_is_refused() {
+    let folder = Folder::new();
+    folder.open().close().await.unwrap();
+    let newer = Connection::open(folder.path()).unwrap();
+    newer.pragma_update(None, "user_version", 9).unwrap();
+    drop(newer);
+    for error in [
+        open(&folder.path()).err(),
+        Reader::open(&folder.settings()).err(),
+    ] {
+        let told = error.unwrap().to_string();
+        assert!(told.contains("schema version 9"), "{told}");
+        assert!(told.contains("newer keygate"), "{told}");
+    }
+}
+
+#[test]
+fn a_missing_trail_is_not_made_by_a_reader() {
+    let folder = Folder::new();
+    let error = Reader::open(&folder.settings()).unwrap_err();
+    assert!(matches!(error, Error::Missing { .. }), "{error}");
+    assert!(!folder.path().exists());
+    let nowhere = open(&folder.0.path().join("no/such/trail.db")).unwrap_err();
+    assert!(nowhere.to_string().contains("no/such"), "{nowhere}");
+}
+
+#[test]
+fn every_commit_is_synced() {
+    let folder = Folder::new();
+    let store = store::Store::open(&folder.path()).unwrap();
+    assert_eq!(store.pragma("synchronous"), "2");
+    assert_eq!(store.pragma("journal_mode"), "wal");
+}
