@@ -13,7 +13,7 @@ use crate::{
         WhoAmIResponse, access_service_server::AccessService,
     },
     gateway::Gateway,
-    policy::{Ownership, Policy, ACCESS_READ},
+    policy::{ACCESS_READ, Ownership, Policy},
     status::{Error, Violation},
 };
 
@@ -65,7 +65,11 @@ fn who_am_i(policy: &Policy, caller: &Caller) -> WhoAmIResponse {
         };
         GrantedRole {
             role: role.name().to_owned(),
-            grants: held.grants.iter().map(|it| format!("grants[{it}]")).collect(),
+            grants: held
+                .grants
+                .iter()
+                .map(|it| format!("grants[{it}]"))
+                .collect(),
             permissions: role.permissions().to_vec(),
             upstreams: role.upstreams().iter().map(ToString::to_string).collect(),
             names: role.names().to_vec(),

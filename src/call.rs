@@ -240,7 +240,9 @@ impl Call {
         let mut record = self.ledger.trail.next(before, kind);
         record.items = before.items;
         record.upstream_status = before.upstream_status;
-        record.upstream_request_id.clone_from(&before.upstream_request_id);
+        record
+            .upstream_request_id
+            .clone_from(&before.upstream_request_id);
         drop(state);
         let took = self
             .ledger

@@ -4,9 +4,14 @@
 //! a line in `Command` and in [`run`]. Here its end becomes an [`Exit`] and a
 //! message on standard error; standard output is for results only.
 
+mod audit;
+mod check;
 mod error;
 mod output;
 mod permissions;
+mod policy;
+mod sandbox;
+mod serve;
 
 use std::ffi::OsString;
 
@@ -41,7 +46,12 @@ Exit codes:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Serve(serve::Args),
+    Check(check::Args),
+    Sandbox(sandbox::Args),
     Permissions(permissions::Args),
+    Policy(policy::Args),
+    Audit(audit::Args),
 }
 
 /// Runs a command line, whose first word is the program's name. Messages go to
@@ -59,7 +69,12 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let result = match cli.command {
+        Command::Serve(args) => args.run(),
+        Command::Check(args) => args.run(),
+        Command::Sandbox(args) => args.run(),
         Command::Permissions(args) => args.run(),
+        Command::Policy(args) => args.run(),
+        Command::Audit(args) => args.run(),
     };
     match result {
         Ok(()) => Exit::Done,

@@ -153,9 +153,7 @@ impl Gateway {
         let denied = |denial| call.note_denial(denial, policy.version());
 
         // who may not do this anywhere learns nothing about the request
-        let permit = policy
-            .authorize(caller, operation, None)
-            .map_err(denied)?;
+        let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let (place, name) = O::place(&request).map_err(invalid)?;
         let upstream = self.upstreams.name(&place, name);
@@ -316,7 +314,9 @@ impl<O: Operation> Work<O> {
     }
 
     async fn exchange(&self) -> Result<(O::Response, Option<Projection>)> {
-        let call = self.client.call(&self.permit, &self.plan.request, self.deadline);
+        let call = self
+            .client
+            .call(&self.permit, &self.plan.request, self.deadline);
         let result = if self.is_mutation() {
             call.await
         } else {
@@ -360,7 +360,9 @@ impl<O: Operation> Work<O> {
             .filter_map(|it| it.secret)
             .map(|secret| trail.fingerprint(secret))
             .collect();
-        let made = resources.first().map(|it| (it.id.to_owned(), it.name.map(str::to_owned)));
+        let made = resources
+            .first()
+            .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)));
         let count = u64::try_from(resources.len()).ok();
         let is_list = self.plan.resource.id.is_none() && !self.is_mutation();
         self.call.note(|record| {
@@ -423,7 +425,8 @@ impl<O: Operation> Work<O> {
         let narrowed = self.permit.needs_owner() || self.permit.needs_name();
         let mut revealed = true;
         if narrowed {
-            let keys: Vec<_> = response.keys()
+            let keys: Vec<_> = response
+                .keys()
                 .iter()
                 .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)))
                 .collect();
@@ -466,7 +469,10 @@ fn parts<Q>(request: Request<Q>) -> std::result::Result<Parts<Q>, Status> {
     let (metadata, mut extensions, message) = request.into_parts();
     // the layers put both there; without them nothing is served
     let Some(call) = extensions.remove::<Arc<Call>>() else {
-        return Err(status::status(&Error::Internal, &status::Context::default()));
+        return Err(status::status(
+            &Error::Internal,
+            &status::Context::default(),
+        ));
     };
     let caller = extensions.remove::<Arc<Caller>>();
     Ok((call, caller, metadata, message))
@@ -477,7 +483,10 @@ fn invalid(violation: status::Violation) -> Error {
 }
 
 fn unrecorded(error: audit::Error) -> Failure {
-    tracing::error!(error = &error as &dyn std::error::Error, "the trail can't be used");
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "the trail can't be used"
+    );
     Error::AuditUnavailable.into()
 }
 
@@ -500,7 +509,10 @@ async fn finish<T>(call: &Call, result: Result<T>) -> std::result::Result<Respon
 
 /// A `grpc-timeout`: digits and a unit (gRPC over HTTP/2, "Requests").
 fn grpc_timeout(text: &str) -> Option<Duration> {
-    let at = text.len().checked_sub(1).filter(|it| (1..=8).contains(it))?;
+    let at = text
+        .len()
+        .checked_sub(1)
+        .filter(|it| (1..=8).contains(it))?;
     let (digits, unit) = text.split_at_checked(at)?;
     let number: u64 = digits
         .bytes()

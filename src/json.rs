@@ -153,9 +153,9 @@ impl Field for Option<Timestamp> {
 /// `Timestamp`.
 #[must_use]
 pub fn timestamp(text: &str) -> Option<Timestamp> {
-    let fraction = text
-        .split_once('.')
-        .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let fraction = text.split_once('.').map_or(0, |(_, rest)| {
+        rest.bytes().take_while(u8::is_ascii_digit).count()
+    });
     if fraction > 9 || text.len() < "2026-01-01T00:00:00Z".len() {
         return None;
     }
@@ -243,7 +243,10 @@ fn value(raw: &RawValue, depth: usize) -> Value {
         Some(b'[' | b'{') if depth == 0 => verbatim(),
         Some(b'[') => elements(raw).map_or_else(verbatim, |elements| {
             Kind::ListValue(ListValue {
-                values: elements.into_iter().map(|it| value(it, depth - 1)).collect(),
+                values: elements
+                    .into_iter()
+                    .map(|it| value(it, depth - 1))
+                    .collect(),
             })
         }),
         Some(b'{') => Members::of(raw).map_or_else(verbatim, |members| {

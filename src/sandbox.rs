@@ -8,6 +8,7 @@
 
 pub mod datadog;
 pub mod faults;
+pub mod gateway;
 pub mod http;
 pub mod issuer;
 pub mod rate;

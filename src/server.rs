@@ -166,7 +166,12 @@ impl Server {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
         let policy = policy::Live::new(load_policy(&config, &contract)?);
-        let tls = config.server.tls.as_ref().map(listen::acceptor).transpose()?;
+        let tls = config
+            .server
+            .tls
+            .as_ref()
+            .map(listen::acceptor)
+            .transpose()?;
         let upstreams = upstreams(&config, &clock, &random).await?;
         let authenticator = authenticator(&config, &clock, &tasks)?;
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
@@ -200,8 +205,7 @@ impl Server {
         let addresses = (address(&grpc)?, address(&http)?);
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
 
-        let connections =
-            listen::connections(grpc, tls, config.server.max_connections, &tasks);
+        let connections = listen::connections(grpc, tls, config.server.max_connections, &tasks);
         let closing = ending.closing.clone();
         let serving = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
@@ -215,14 +219,20 @@ impl Server {
         let closed = ending.closed.clone();
         tasks.spawn(async move {
             if let Err(error) = serving.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the server failed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the server failed"
+                );
             }
             closed.cancel();
         });
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the HTTP port failed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the HTTP port failed"
+                );
             }
         });
         let (failed, watch) = (trail.failed(), ending.clone());
@@ -274,14 +284,34 @@ impl Server {
     }
 }
 
-/// Loads the policy that the configuration names.
-///
-/// # Errors
-/// [`Error`] if it can't be read, or has faults.
-pub fn load_policy(config: &Config, contract: &Contract) -> Result<Policy, Error> {
+/// Checks what a configuration names, as [`Server::start`] would use it: every
+/// fault.
+pub async fn check(
+    config: &Config,
+    contract: &Contract,
+    clock: &Clock,
+    random: &Random,
+) -> Vec<Error> {
+    let tasks = Tasks::new();
+    let tls = config.server.tls.as_ref().map(listen::acceptor);
+    let mut faults: Vec<_> = [
+        load_policy(config, contract).err(),
+        tls.and_then(Result::err).map(Error::from),
+        authenticator(config, clock, &tasks).err(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    for org in &config.datadog {
+        faults.extend(datadog(org, clock, random).await.err());
+    }
+    tasks.stop();
+    faults
+}
+
+fn load_policy(config: &Config, contract: &Contract) -> Result<Policy, Error> {
     let file = &config.policy.file;
-    let text =
-        std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.clone(), e))?;
+    let text = std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.clone(), e))?;
     Policy::parse(&text, contract).map_err(|faults| Error::Policy {
         path: file.clone(),
         faults,
@@ -298,11 +328,7 @@ fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authen
     Authenticator::start(issuers, &client, clock.clone(), tasks).map_err(Error::Auth)
 }
 
-/// Makes the clients of all configured upstreams.
-///
-/// # Errors
-/// [`Error`] if a credential can't be loaded, or a client made.
-pub async fn upstreams(config: &Config, clock: &Clock, random: &Random) -> Result<Registry, Error> {
+async fn upstreams(config: &Config, clock: &Clock, random: &Random) -> Result<Registry, Error> {
     let mut registry = Registry::default();
     for org in &config.datadog {
         registry.add(datadog(org, clock, random).await?, org.default);
@@ -372,7 +398,9 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         PersonalAccessTokenServiceServer,
     );
     for service in &services {
-        health.set_service_status(service, ServingStatus::Serving).await;
+        health
+            .set_service_status(service, ServingStatus::Serving)
+            .await;
     }
     routes.add_service(health_service);
     let reflection = || {

@@ -115,9 +115,9 @@ impl Error {
             Self::UpstreamNotConfigured
             | Self::UpstreamCredentialsRejected
             | Self::UpstreamForbidden => Code::FailedPrecondition,
-            Self::IssuerUnavailable
-            | Self::UpstreamUnavailable
-            | Self::AuditUnavailable => Code::Unavailable,
+            Self::IssuerUnavailable | Self::UpstreamUnavailable | Self::AuditUnavailable => {
+                Code::Unavailable
+            }
             Self::OutcomeUnknown(_) => Code::Unknown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Cancelled => Code::Cancelled,
@@ -212,7 +212,9 @@ impl Error {
             Self::Cancelled => "the call was cancelled",
             Self::UpstreamMalformed => "upstream's answer makes no sense",
             Self::RequestTooLarge => "the request's message is larger than the gateway allows",
-            Self::Undecodable => "the request's message can't be read: is it of this method's type?",
+            Self::Undecodable => {
+                "the request's message can't be read: is it of this method's type?"
+            }
             Self::Unsupported(what) => return format!("not supported: {what}"),
             Self::Internal => "the gateway failed: tell whoever runs it, with the request id",
         };

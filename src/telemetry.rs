@@ -90,7 +90,11 @@ impl Metrics {
             Family::new_with_constructor(durations as fn() -> Histogram);
         let upstream = Family::default();
         let in_flight = Gauge::default();
-        registry.register("calls", "Calls ended, by method and gRPC code", calls.clone());
+        registry.register(
+            "calls",
+            "Calls ended, by method and gRPC code",
+            calls.clone(),
+        );
         registry.register(
             "call_duration_seconds",
             "How long calls took",
@@ -101,11 +105,7 @@ impl Metrics {
             "Answers of upstreams, by status; `none` where there was none",
             upstream.clone(),
         );
-        registry.register(
-            "calls_in_flight",
-            "Calls under way",
-            in_flight.clone(),
-        );
+        registry.register("calls_in_flight", "Calls under way", in_flight.clone());
         Self(Arc::new(Figures {
             registry,
             calls,
@@ -136,7 +136,9 @@ impl Metrics {
 
     /// How many calls are under way.
     pub fn in_flight(&self, calls: usize) {
-        self.0.in_flight.set(i64::try_from(calls).unwrap_or(i64::MAX));
+        self.0
+            .in_flight
+            .set(i64::try_from(calls).unwrap_or(i64::MAX));
     }
 
     /// All figures in the OpenMetrics text format.

@@ -26,9 +26,8 @@ use crate::{
 /// The violation, if it is no site that this version knows.
 pub fn place(site: i32) -> Result<String, Violation> {
     let name = Site::try_from(site).ok().and_then(site::name);
-    let name = name.ok_or_else(|| {
-        Violation::new("site", "is required, and must be a site of this version")
-    })?;
+    let name = name
+        .ok_or_else(|| Violation::new("site", "is required, and must be a site of this version"))?;
     Ok(format!("datadog/{name}"))
 }
 
@@ -187,7 +186,9 @@ impl Collection {
             attributes,
         };
         // structs of strings, numbers and lists of them always serialize
-        serde_json::to_vec(&Body { data }).unwrap_or_default().into()
+        serde_json::to_vec(&Body { data })
+            .unwrap_or_default()
+            .into()
     }
 }
 

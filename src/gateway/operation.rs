@@ -1,12 +1,6 @@
 //! What an operation says of itself. The gateway's path does the rest.
 
-use crate::{
-    audit::Resource,
-    json::Malformed,
-    policy::ScopeRequest,
-    status::Violation,
-    upstream,
-};
+use crate::{audit::Resource, json::Malformed, policy::ScopeRequest, status::Violation, upstream};
 
 /// A vendor: how its answers speak where operations do not differ.
 pub trait Vendor: Send + Sync + 'static {

@@ -110,7 +110,9 @@ where
         let call = Call::begin(
             self.shared.settings.ledger.clone(),
             operation,
-            given.filter(|it| acceptable_request_id(it)).map(str::to_owned),
+            given
+                .filter(|it| acceptable_request_id(it))
+                .map(str::to_owned),
             peer.map(|it| it.address.to_string()),
         );
         let (inner, shared) = (self.inner.clone(), self.shared.clone());

@@ -185,7 +185,8 @@ impl Client {
     }
 
     fn outgoing(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, Error> {
-        let not_sent = |e: http::Error| Error::NotSent("the request can't be written", Some(e.into()));
+        let not_sent =
+            |e: http::Error| Error::NotSent("the request can't be written", Some(e.into()));
         let base = &self.settings.base_url;
         let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
         let uri = Uri::builder()

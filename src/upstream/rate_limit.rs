@@ -104,7 +104,11 @@ impl RateLimits {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().filter(|it| it.len() <= 128)
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .filter(|it| it.len() <= 128)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
