@@ -1,1 +1,13 @@
 //! The integration tests: the real server over real connections.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod sandbox_datadog;
+mod sandbox_faults;
+mod sandbox_issuer;
+mod support;
