@@ -103,7 +103,7 @@ fn explain(
                 missing: denial.missing,
                 rule: denial.rule,
             };
-            policy.holds(caller, ACCESS_READ).map_err(denied)?;
+            let _permit = policy.holds(caller, ACCESS_READ).map_err(denied)?;
             imagined(subject)
         }
     };

@@ -1,11 +1,16 @@
 //! The integration tests: the real server over real connections.
+
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that can't go on says why and ends"
+    reason = "a test fails by panicking, in its helpers too"
 )]
 
 mod commands;
 mod configuration;
 mod credentials;
+mod sandbox_datadog;
+mod sandbox_faults;
+mod sandbox_issuer;
+mod support;

@@ -1,0 +1,41 @@
+//! The vendor's own Python client.
+
+use keygate::{clock::Clock, sandbox::datadog::Options};
+use secrecy::ExposeSecret as _;
+use tokio::process::Command;
+
+use super::Sandbox;
+use crate::support::{clock, python};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completes_every_operation() {
+    // The script looks at the time of day.
+    let (_, hand) = clock::manual();
+    let sandbox = Sandbox::start_at(Options::default(), Clock::system(), hand).await;
+    let python = tokio::task::spawn_blocking(python::python).await.unwrap();
+    let output = Command::new(python)
+        .arg(python::scripts().join("datadog_official.py"))
+        .arg(sandbox.site.base_url())
+        .env("DD_API_KEY", sandbox.site.api_key().expose_secret())
+        .env("DD_APP_KEY", sandbox.site.app_key().expose_secret())
+        .env_remove("DD_SITE")
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success() && output.stdout == b"ok\n",
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let state = sandbox.site.state();
+    let refused = state["requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|request| {
+            let status = request["status"].as_u64().unwrap();
+            !(200..500).contains(&status)
+        });
+    assert_eq!(refused.count(), 0);
+}

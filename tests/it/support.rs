@@ -1,0 +1,5 @@
+//! What the tests share.
+
+pub(crate) mod clock;
+pub(crate) mod http;
+pub(crate) mod python;
