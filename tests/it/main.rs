@@ -11,6 +11,7 @@ mod commands;
 mod configuration;
 mod credentials;
 mod main_job;
+mod matrix;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
