@@ -15,4 +15,5 @@ mod matrix;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
+mod sites;
 mod support;
