@@ -263,9 +263,14 @@ pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 
 /// Checks a name that may be left out.
 pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
-    if name.is_some_and(|it| it.trim().is_empty()) {
-        violations.push(Violation::new("name", "must not be empty"));
-    }
+    // it stands in records, so it is bounded
+    const LONGEST: usize = 1024;
+    let fault = match name {
+        Some(name) if name.trim().is_empty() => "must not be empty",
+        Some(name) if name.len() > LONGEST => "is longer than 1024 bytes",
+        _ => return,
+    };
+    violations.push(Violation::new("name", fault));
 }
 
 /// The plan, unless something is wrong.

@@ -12,6 +12,7 @@ mod configuration;
 mod credentials;
 mod main_job;
 mod matrix;
+mod paths;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
