@@ -218,7 +218,8 @@ fn repeating(secrets: &[String]) -> Vec<Json> {
     faults
 }
 
-#[tokio::test]
+// the client has to answer while the test waits for the gateway to end
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
     let mut hunt = Hunt::start().await;
     let admin = hunt.admin.clone();
@@ -235,8 +236,9 @@ async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
                 let request = hunt.request(&method, site).await;
                 hunt.call(&method, Some(token), &request).await;
             }
-            // what upstream refuses, in words that hold secrets
-            if method.starts_with("keygate.access.v1.") {
+            // what upstream refuses, in words that hold secrets: keys' values,
+            // and credentials that don't look like any
+            if site == 1 || method.starts_with("keygate.access.v1.") {
                 continue;
             }
             let request = hunt.request(&method, site).await;
@@ -286,7 +288,7 @@ async fn everywhere(mut hunt: Hunt) {
 
     // it was looked at something, and everything happened
     assert!(hunt.search.secrets() > 100, "{}", hunt.search.secrets());
-    assert!(records.len() > 500, "{}", records.len());
+    assert!(records.len() > 400, "{}", records.len());
     assert!(log.lines().count() > 500, "{}", log.lines().count());
     for code in [
         "OK",

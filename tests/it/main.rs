@@ -14,6 +14,7 @@ mod credentials;
 mod main_job;
 mod matrix;
 mod paths;
+mod presence;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
