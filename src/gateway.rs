@@ -233,20 +233,32 @@ impl<O: Operation> Work<O> {
         if self.is_mutation() {
             self.call.intend().await.map_err(unrecorded)?;
         }
-        let result = self.exchange().await;
-        match result {
+        match self.exchange().await {
             Ok((response, projection)) => {
-                conclude(&self.call, Conclusion::succeeded(projection)).await?;
+                let conclusion = Conclusion::succeeded(projection);
+                self.conclude(conclusion, true).await?;
                 Ok(response)
             }
             Err(failure) => {
+                let changed = failure.outcome == Some(Outcome::Unknown);
                 let conclusion = match failure.outcome {
                     Some(outcome) => Conclusion::outcome(outcome, &failure.error),
                     None => Conclusion::refused(&failure.error),
                 };
-                conclude(&self.call, conclusion).await?;
+                self.conclude(conclusion, changed).await?;
                 Err(failure)
             }
+        }
+    }
+
+    /// Ends the call. Where that can't be written, nothing of the answer is told,
+    /// but a caller whose change upstream may have made has to know that much.
+    async fn conclude(&self, conclusion: Conclusion, changed: bool) -> Result<()> {
+        let concluded = conclude(&self.call, conclusion).await;
+        if self.is_mutation() && changed {
+            concluded.map_err(|_| Error::OutcomeUnknown(self.call.id()).into())
+        } else {
+            concluded
         }
     }
 
