@@ -33,7 +33,6 @@ mod file;
 mod glob;
 mod live;
 mod permit;
-mod reader;
 mod role;
 #[cfg(test)]
 mod tests;
@@ -41,7 +40,6 @@ mod upstream;
 
 pub use live::Live;
 pub use permit::{Denial, Permit, ScopeRequest};
-pub use reader::{Fault, Faults};
 pub use role::{Key, Ownership, Role};
 pub use upstream::Pattern;
 

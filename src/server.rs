@@ -43,6 +43,7 @@ use crate::{
     http,
     policy::{self, Policy},
     random::Random,
+    settings,
     tasks::Tasks,
     telemetry::Metrics,
     upstream::{self, client::Registry, credentials},
@@ -58,12 +59,12 @@ pub enum Error {
     #[error("{}: the policy can't be read", .0.display())]
     PolicyFile(std::path::PathBuf, #[source] std::io::Error),
     /// The policy has faults.
-    #[error("{}:\n{faults}", path.display())]
+    #[error("{}: {faults}", path.display())]
     Policy {
         /// The file.
         path: std::path::PathBuf,
         /// All that is wrong with it.
-        faults: policy::Faults,
+        faults: settings::Faults,
     },
     /// Issuers' keys can't be loaded.
     #[error("{}", lines(.0))]

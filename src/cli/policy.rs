@@ -103,7 +103,7 @@ impl Explain {
             .with_context(|| format!("{}: it can't be read", file.display()))
             .map_err(|e| Error::new(Exit::Config, e))?;
         Policy::parse(&text, contract).map_err(|faults| {
-            let faults = anyhow::anyhow!("{}:\n{faults}", file.display());
+            let faults = anyhow::anyhow!("{}: {faults}", file.display());
             Error::new(Exit::Config, faults)
         })
     }

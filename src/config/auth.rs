@@ -1,10 +1,10 @@
 //! `[[auth.issuers]]`: whose tokens are believed.
 
-use super::{
-    reader::{Item, Read, Table},
-    values::Readable,
+use super::values::Readable;
+use crate::{
+    auth::{Algorithm, Issuer, Jwks},
+    settings::{Item, Read, Table},
 };
-use crate::auth::{Algorithm, Issuer, Jwks};
 
 /// Whose tokens are believed.
 #[derive(Clone, Debug)]

@@ -13,27 +13,7 @@ use http::{Uri, uri::Scheme};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use super::reader::{Item, Read, Table};
-
-impl Read for String {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        item.string().map(str::to_owned)
-    }
-}
-
-impl Read for bool {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        item.boolean()
-    }
-}
-
-impl<T: Read> Read for Vec<T> {
-    /// All elements are read before one with a fault ends it.
-    fn read(item: &Item<'_>) -> Option<Self> {
-        let all: Vec<_> = item.items()?.iter().map(T::read).collect();
-        all.into_iter().collect()
-    }
-}
+use crate::settings::{Item, Read, Table};
 
 impl Read for SocketAddr {
     fn read(item: &Item<'_>) -> Option<Self> {
@@ -42,13 +22,6 @@ impl Read for SocketAddr {
             item.fault("this must be an IP address and a port, such as \"127.0.0.1:50051\"");
             None
         })
-    }
-}
-
-/// A path. A relative one starts from the configuration's folder.
-impl Read for PathBuf {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        Some(item.base_dir().join(item.string()?))
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::glob;
+use crate::settings::list;
 
 /// The vendors, and the sites that each has. None: sites are named freely.
 const PROVIDERS: [(&str, &[&str]); 3] = [
@@ -125,10 +126,6 @@ impl fmt::Display for Pattern {
     }
 }
 
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,10 +164,10 @@ mod tests {
             ("datadog/us1/main/x", "is no pattern"),
             ("datadog/", "empty part"),
             ("/us1", "empty part"),
-            ("datadoc/us1", "known are datadog, braintrust, coveo"),
-            ("datadog/us2", "known are us1, us3"),
-            ("datadog/US1", "known are us1, us3"),
-            ("coveo/us1", "known are us, ca, eu, au, hipaa"),
+            ("datadoc/us1", "known are `datadog`, `braintrust`, `coveo`"),
+            ("datadog/us2", "known are `us1`, `us3`"),
+            ("datadog/US1", "known are `us1`, `us3`"),
+            ("coveo/us1", "known are `us`, `ca`, `eu`, `au`, `hipaa`"),
             ("braintrust/default/org", "write \"braintrust/default\""),
         ] {
             let fault = Pattern::parse(pattern).unwrap_err();
