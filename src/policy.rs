@@ -38,6 +38,7 @@ mod role;
 mod tests;
 mod upstream;
 
+pub use file::Error;
 pub use live::Live;
 pub use permit::{Denial, Permit, ScopeRequest};
 pub use role::{Key, Ownership, Role};

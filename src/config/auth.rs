@@ -72,13 +72,10 @@ impl Read for Algorithm {
 
 impl Read for Jwks {
     fn read(item: &Item<'_>) -> Option<Self> {
-        match Self::parse(item.string()?) {
-            Ok(Self::File(_)) => Readable::read(item).map(|Readable(path)| Self::File(path)),
-            Ok(url) => Some(url),
-            Err(fault) => {
-                item.fault(format!("this {fault}"));
-                None
-            }
+        let jwks = Self::parse(item.string()?);
+        match jwks.map_err(|fault| item.fault(fault)).ok()? {
+            Self::File(_) => Readable::read(item).map(|Readable(path)| Self::File(path)),
+            url => Some(url),
         }
     }
 }

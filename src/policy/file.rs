@@ -4,7 +4,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -20,8 +21,44 @@ use crate::{
     settings::{Document, Faults, Item, Read, Table, closest},
 };
 
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read.
+    #[error("{}: the policy can't be read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The file has faults.
+    #[error("{}: {faults}", path.display())]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        faults: Faults,
+    },
+}
+
 impl Policy {
     /// Reads a policy file.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read, or has faults.
+    pub fn load(path: &Path, contract: &Contract) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, contract).map_err(|faults| Error::Faults {
+            path: path.to_owned(),
+            faults,
+        })
+    }
+
+    /// Reads a policy from its text.
     ///
     /// # Errors
     /// Every fault that it has.
