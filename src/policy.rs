@@ -19,8 +19,8 @@
 //! subject = "system:serviceaccount:payments:*"
 //! ```
 //!
-//! This module knows no transport, no clock and no upstream: the same question
-//! has the same answer for as long as a policy lives.
+//! This module knows no transport, no clock and, of upstreams, only how they are
+//! named: the same question has the same answer for as long as a policy lives.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -62,7 +62,7 @@ pub enum Error {
     #[error(transparent)]
     Auth(settings::Faults),
     /// The trail can't be used.
-    #[error("the audit trail can't be used: {0}")]
+    #[error("the audit trail can't be used")]
     Audit(#[from] audit::Error),
     /// A credential can't be loaded.
     #[error("{upstream}: {setting}: {fault}")]
@@ -78,7 +78,7 @@ pub enum Error {
     #[error(transparent)]
     Http(#[from] http::Error),
     /// TLS can't be set up.
-    #[error("server.tls: {0}")]
+    #[error("server.tls can't be used")]
     Tls(#[from] listen::Error),
     /// A port can't be had.
     #[error("{setting}: {address} can't be listened on: {fault}")]
