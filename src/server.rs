@@ -22,7 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     audit::{self, Trail},
-    auth::{self, Authenticator},
+    auth::Authenticator,
     call::Ledger,
     clock::Clock,
     config::{self, Config},
@@ -43,6 +43,7 @@ use crate::{
     http,
     policy::{self, Policy},
     random::Random,
+    settings,
     tasks::Tasks,
     telemetry::Metrics,
     upstream::{self, client::Registry, credentials},
@@ -54,22 +55,14 @@ pub enum Error {
     /// The contract is not classified.
     #[error("the contract can't be served")]
     Contract(#[from] contract::Error),
-    /// The policy can't be read.
-    #[error("{}: the policy can't be read", .0.display())]
-    PolicyFile(std::path::PathBuf, #[source] std::io::Error),
-    /// The policy has faults.
-    #[error("{}:\n{faults}", path.display())]
-    Policy {
-        /// The file.
-        path: std::path::PathBuf,
-        /// All that is wrong with it.
-        faults: policy::Faults,
-    },
+    /// There is no policy.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     /// Issuers' keys can't be loaded.
-    #[error("{}", lines(.0))]
-    Auth(Vec<auth::Fault>),
+    #[error(transparent)]
+    Auth(settings::Faults),
     /// The trail can't be used.
-    #[error("the audit trail can't be used: {0}")]
+    #[error("the audit trail can't be used")]
     Audit(#[from] audit::Error),
     /// A credential can't be loaded.
     #[error("{upstream}: {setting}: {fault}")]
@@ -85,7 +78,7 @@ pub enum Error {
     #[error(transparent)]
     Http(#[from] http::Error),
     /// TLS can't be set up.
-    #[error("server.tls: {0}")]
+    #[error("server.tls can't be used")]
     Tls(#[from] listen::Error),
     /// A port can't be had.
     #[error("{setting}: {address} can't be listened on: {fault}")]
@@ -100,11 +93,6 @@ pub enum Error {
     /// The transport failed.
     #[error("the server failed")]
     Transport(#[from] tonic::transport::Error),
-}
-
-fn lines(faults: &[auth::Fault]) -> String {
-    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 /// Whether the server serves, and why not.
@@ -165,7 +153,7 @@ impl Server {
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
-        let policy = policy::Live::new(load_policy(&config, &contract)?);
+        let policy = policy::Live::new(Policy::load(&config.policy.file, &contract)?);
         let tls = config
             .server
             .tls
@@ -293,9 +281,10 @@ pub async fn check(
     random: &Random,
 ) -> Vec<Error> {
     let tasks = Tasks::new();
+    let policy = Policy::load(&config.policy.file, contract);
     let tls = config.server.tls.as_ref().map(listen::acceptor);
     let mut faults: Vec<_> = [
-        load_policy(config, contract).err(),
+        policy.err().map(Error::from),
         tls.and_then(Result::err).map(Error::from),
         authenticator(config, clock, &tasks).err(),
     ]
@@ -307,15 +296,6 @@ pub async fn check(
     }
     tasks.stop();
     faults
-}
-
-fn load_policy(config: &Config, contract: &Contract) -> Result<Policy, Error> {
-    let file = &config.policy.file;
-    let text = std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.clone(), e))?;
-    Policy::parse(&text, contract).map_err(|faults| Error::Policy {
-        path: file.clone(),
-        faults,
-    })
 }
 
 fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authenticator, Error> {
