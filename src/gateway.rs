@@ -22,7 +22,10 @@ use crate::{
     contract::{Contract, Effect},
     policy::{self, Key, Permit, Policy},
     status::{self, Error},
-    upstream::{self, Answer, Client, client::Registry},
+    upstream::{
+        self, Answer, Client,
+        client::{Choice, Registry},
+    },
 };
 use operation::{Answer as _, Vendor as _};
 
@@ -156,7 +159,18 @@ impl Gateway {
         let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let (place, name) = O::place(&request).map_err(invalid)?;
-        let upstream = self.upstreams.name(&place, name);
+        let upstream = match self.upstreams.choose(&place, name) {
+            Choice::Named(upstream) => upstream,
+            Choice::Open(candidates) => {
+                call.note(|record| record.upstream = Some(place.clone()));
+                // who reaches none of them does not learn that there are any
+                let reaches = |it: &String| policy.authorize(caller, operation, Some(it)).is_ok();
+                if candidates.iter().any(reaches) {
+                    return Err(invalid(O::unnamed()).into());
+                }
+                place
+            }
+        };
         call.note(|record| record.upstream = Some(upstream.clone()));
         let permit = policy
             .authorize(caller, operation, Some(&upstream))

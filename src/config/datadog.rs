@@ -145,10 +145,10 @@ impl Read for Name {
     fn read(item: &Item<'_>) -> Option<Self> {
         let name = item.string()?;
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-        if name.len() <= 64 && name.bytes().all(is_plain) {
+        if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) {
             return Some(Self(name.to_owned()));
         }
-        item.fault("this must be at most 64 letters, digits, `.`, `_` and `-`");
+        item.fault("this must be 1 to 64 letters, digits, `.`, `_` and `-`");
         None
     }
 }

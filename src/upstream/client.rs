@@ -271,6 +271,15 @@ impl fmt::Debug for Client {
     }
 }
 
+/// Which upstream a request means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one of this full name, whether it is configured or not.
+    Named(String),
+    /// One of these: the caller has to say which, for none is the default.
+    Open(Vec<String>),
+}
+
 /// The configured upstreams, and which one a request means.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -289,14 +298,22 @@ impl Registry {
         self.clients.insert(name, Arc::new(client));
     }
 
-    /// The full name that a place and a configured name mean: the place's
-    /// default where the name is empty.
+    /// What a place and a configured name mean, an empty name where the caller
+    /// gave none.
     #[must_use]
-    pub fn name(&self, place: &str, name: &str) -> String {
-        match (name, self.defaults.get(place)) {
-            ("", Some(default)) => default.clone(),
-            ("", None) => place.to_owned(),
-            (name, _) => format!("{place}/{name}"),
+    pub fn choose(&self, place: &str, name: &str) -> Choice {
+        if !name.is_empty() {
+            return Choice::Named(format!("{place}/{name}"));
+        }
+        if let Some(default) = self.defaults.get(place) {
+            return Choice::Named(default.clone());
+        }
+        let is_there = |it: &&String| it.rsplit_once('/').is_some_and(|(at, _)| at == place);
+        let candidates: Vec<_> = self.clients.keys().filter(is_there).cloned().collect();
+        if candidates.is_empty() {
+            Choice::Named(place.to_owned())
+        } else {
+            Choice::Open(candidates)
         }
     }
 
