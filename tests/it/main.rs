@@ -10,6 +10,7 @@
 mod commands;
 mod configuration;
 mod credentials;
+mod generated_client;
 mod main_job;
 mod sandbox_datadog;
 mod sandbox_faults;
