@@ -4,3 +4,4 @@ pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod python;
+pub(crate) mod serve;
