@@ -331,10 +331,13 @@ fn meta(
     };
     for (name, raw) in members {
         match (&*name, Members::of(raw)) {
-            ("page", Some(page)) => {
+            ("page", Some(page)) if !page.is_empty() => {
                 for (name, raw) in page {
                     match &*name {
-                        "total_filtered_count" => rest.take(Place::In("page"), &name, raw, total),
+                        // a null would lose its place
+                        "total_filtered_count" if !is_null(raw) => {
+                            rest.take(Place::In("page"), &name, raw, total)
+                        }
                         _ => rest.keep(Place::In("page"), &name, raw),
                     }
                 }

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
+mod generated_client;
 mod main_job;
 mod matrix;
 mod paths;
