@@ -7,6 +7,7 @@
 pub mod calls;
 pub mod listen;
 mod plain;
+pub mod upstreams;
 
 use std::{
     net::SocketAddr,
@@ -14,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use ::http::HeaderName;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
@@ -25,7 +25,7 @@ use crate::{
     auth::Authenticator,
     call::Ledger,
     clock::Clock,
-    config::{self, Config},
+    config::Config,
     contract::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
@@ -38,7 +38,6 @@ use crate::{
             },
         },
     },
-    datadog::site,
     gateway::{Gateway, Limits},
     http,
     policy::{self, Policy},
@@ -46,7 +45,6 @@ use crate::{
     settings,
     tasks::Tasks,
     telemetry::Metrics,
-    upstream::{self, client::Registry, credentials},
 };
 
 /// Why a server can't start, or had to end.
@@ -64,16 +62,9 @@ pub enum Error {
     /// The trail can't be used.
     #[error("the audit trail can't be used")]
     Audit(#[from] audit::Error),
-    /// A credential can't be loaded.
-    #[error("{upstream}: {setting}: {fault}")]
-    Credential {
-        /// The upstream.
-        upstream: String,
-        /// The setting that names it.
-        setting: &'static str,
-        /// What is wrong.
-        fault: credentials::Error,
-    },
+    /// Upstreams can't be called.
+    #[error("{}", lines(.0))]
+    Upstreams(Vec<upstreams::Error>),
     /// An HTTP client can't be made.
     #[error(transparent)]
     Http(#[from] http::Error),
@@ -93,6 +84,11 @@ pub enum Error {
     /// The transport failed.
     #[error("the server failed")]
     Transport(#[from] tonic::transport::Error),
+}
+
+fn lines(errors: &[upstreams::Error]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// Whether the server serves, and why not.
@@ -160,7 +156,9 @@ impl Server {
             .as_ref()
             .map(listen::acceptor)
             .transpose()?;
-        let upstreams = upstreams(&config, &clock, &random).await?;
+        let upstreams = upstreams::connect(&config, &clock, &random)
+            .await
+            .map_err(Error::Upstreams)?;
         let authenticator = authenticator(&config, &clock, &tasks)?;
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
@@ -291,9 +289,8 @@ pub async fn check(
     .into_iter()
     .flatten()
     .collect();
-    for org in &config.datadog {
-        faults.extend(datadog(org, clock, random).await.err());
-    }
+    let upstreams = upstreams::connect(config, clock, random).await;
+    faults.extend(upstreams.err().map(Error::Upstreams));
     tasks.stop();
     faults
 }
@@ -306,55 +303,6 @@ fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authen
     })?;
     let issuers = config.auth.issuers.clone();
     Authenticator::start(issuers, &client, clock.clone(), tasks).map_err(Error::Auth)
-}
-
-async fn upstreams(config: &Config, clock: &Clock, random: &Random) -> Result<Registry, Error> {
-    let mut registry = Registry::default();
-    for org in &config.datadog {
-        registry.add(datadog(org, clock, random).await?, org.default);
-    }
-    Ok(registry)
-}
-
-async fn datadog(
-    org: &config::datadog::Org,
-    clock: &Clock,
-    random: &Random,
-) -> Result<upstream::Client, Error> {
-    const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
-    const APP_KEY: HeaderName = HeaderName::from_static("dd-application-key");
-    let name = org.name();
-    let load = async |source: &credentials::Source, setting| {
-        source.load().await.map_err(|fault| Error::Credential {
-            upstream: name.clone(),
-            setting,
-            fault,
-        })
-    };
-    let credentials = vec![
-        (API_KEY, load(&org.api_key, "api_key").await?),
-        (APP_KEY, load(&org.app_key, "app_key").await?),
-    ];
-    let client = http::client(&http::Options {
-        connect_timeout: org.connect_timeout,
-        pool_max_idle_per_host: org.max_concurrency,
-        ca: org.ca.clone(),
-    })?;
-    let known = ::http::Uri::from_static(site::base_url(org.site).unwrap_or_default());
-    let settings = upstream::Settings {
-        name: name.clone(),
-        base_url: org.base_url.clone().unwrap_or(known),
-        timeout: org.timeout,
-        max_concurrency: org.max_concurrency,
-        max_response_bytes: org.max_response_bytes,
-    };
-    Ok(upstream::Client::new(
-        settings,
-        client,
-        credentials,
-        clock.clone(),
-        random.clone(),
-    ))
 }
 
 /// All services: the contract's, health and reflection.
