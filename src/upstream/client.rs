@@ -244,16 +244,16 @@ impl Client {
     }
 }
 
-/// Blots out whatever looks like the value of a key: 32 or more hexadecimal
-/// digits on end.
+/// Blots out whatever looks like the value of a key or token: 32 or more letters
+/// and digits on end. Ids (UUIDs) and words don't.
 fn redact_keys(words: &str) -> String {
     const KEY: usize = 32;
     let mut out = String::with_capacity(words.len());
     let mut rest = words;
-    while let Some(start) = rest.find(|it: char| it.is_ascii_hexdigit()) {
+    while let Some(start) = rest.find(|it: char| it.is_ascii_alphanumeric()) {
         let (before, run) = rest.split_at(start);
         let end = run
-            .find(|it: char| !it.is_ascii_hexdigit())
+            .find(|it: char| !it.is_ascii_alphanumeric())
             .unwrap_or(run.len());
         let (run, after) = run.split_at(end);
         out.push_str(before);
@@ -346,6 +346,15 @@ mod tests {
             redact_keys(&words),
             "key [redacted] of 1234, [redacted] not found"
         );
-        assert_eq!(redact_keys("no key é here"), "no key é here");
+        for words in [
+            "no key é here",
+            "no API key 0a0a0a0a-0000-4000-8000-000000000000",
+        ] {
+            assert_eq!(redact_keys(words), words);
+        }
+        assert_eq!(
+            redact_keys("ddpat_0123456789ABCDEFGHIJKL_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ?"),
+            "ddpat_0123456789ABCDEFGHIJKL_[redacted]?"
+        );
     }
 }

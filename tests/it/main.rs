@@ -8,6 +8,7 @@
 )]
 
 mod cassettes;
+mod canaries;
 mod commands;
 mod configuration;
 mod credentials;
