@@ -3,7 +3,9 @@
 //! its own.
 
 pub mod interpret;
+mod narrow;
 pub mod operation;
+mod work;
 
 use std::{
     sync::Arc,
@@ -16,18 +18,15 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 pub use operation::{Operation, Plan};
 
 use crate::{
-    audit::{self, Outcome, Projection},
+    audit::{self, Outcome},
     auth::Caller,
     call::{Call, Conclusion},
-    contract::{Contract, Effect},
-    policy::{self, Key, Permit, Policy},
+    contract::Contract,
+    policy::{self, Policy},
     status::{self, Error},
-    upstream::{
-        self, Answer, Client,
-        client::{Choice, Registry},
-    },
+    upstream::client::{Choice, Registry},
 };
-use operation::{Answer as _, Vendor as _};
+use work::Work;
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-mod cassettes;
 mod canaries;
+mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
