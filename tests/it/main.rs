@@ -12,6 +12,7 @@ mod commands;
 mod configuration;
 mod credentials;
 mod generated_client;
+mod load;
 mod main_job;
 mod sandbox_datadog;
 mod sandbox_faults;
