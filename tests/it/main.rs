@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod credentials;
 mod generated_client;
+mod load;
 mod main_job;
 mod matrix;
 mod paths;
