@@ -35,6 +35,12 @@ impl<'a> Members<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<'a> IntoIterator for Members<'a> {
@@ -139,27 +145,27 @@ impl Field for Option<Timestamp> {
             Fit::Whole => {}
             other => return other,
         }
-        match text.as_deref().and_then(timestamp) {
-            Some(time) => {
-                *self = Some(time);
-                Fit::Whole
-            }
-            None => Fit::Not,
-        }
+        let Some((time, exact)) = text.as_deref().and_then(timestamp) else {
+            return Fit::Not;
+        };
+        *self = Some(time);
+        if exact { Fit::Whole } else { Fit::Partly }
     }
 }
 
-/// Reads an RFC 3339 time; `None` if it is not one, or is more precise than a
-/// `Timestamp`.
+/// Reads a time, and says whether the `Timestamp` is all that the text tells: it
+/// is not for a text without an offset (taken as UTC), a leap second, or more
+/// than nine digits of a second. `None` if it is no time.
 #[must_use]
-pub fn timestamp(text: &str) -> Option<Timestamp> {
-    let fraction = text.split_once('.').map_or(0, |(_, rest)| {
+pub fn timestamp(text: &str) -> Option<(Timestamp, bool)> {
+    const SECONDS: usize = "2026-01-01T00:00:00".len();
+    let (moment, rest) = text.split_at_checked(SECONDS)?;
+    let fraction = rest.strip_prefix('.').map_or(0, |rest| {
         rest.bytes().take_while(u8::is_ascii_digit).count()
     });
-    if fraction > 9 || text.len() < "2026-01-01T00:00:00Z".len() {
-        return None;
-    }
-    text.parse().ok()
+    let has_offset = rest.ends_with(['Z', 'z']) || rest.contains(['+', '-']);
+    let exact = fraction <= 9 && has_offset && !moment.ends_with("60");
+    Some((text.parse().ok()?, exact))
 }
 
 /// What has no field: the members that were null, and those that the contract
@@ -301,11 +307,29 @@ mod tests {
 
     #[test]
     fn times_keep_their_precision() {
-        let time = timestamp("2026-04-08T16:45:23.302611856Z").unwrap();
-        assert_eq!(time.nanos, 302_611_856);
-        let time = timestamp("2022-05-12T11:52:00.698721+02:00").unwrap();
-        assert_eq!(time.to_string(), "2022-05-12T09:52:00.698721Z");
-        assert!(timestamp("2026-04-08T16:45:23.3026118561Z").is_none());
+        for (text, time, exact) in [
+            ("2026-04-08T16:45:23Z", "2026-04-08T16:45:23Z", true),
+            (
+                "2026-04-08T16:45:23.302611856Z",
+                "2026-04-08T16:45:23.302611856Z",
+                true,
+            ),
+            (
+                "2022-05-12T11:52:00.698721+02:00",
+                "2022-05-12T09:52:00.698721Z",
+                true,
+            ),
+            (
+                "2026-04-08T16:45:23.3026118561Z",
+                "2026-04-08T16:45:23.302611856Z",
+                false,
+            ),
+            ("2026-04-08T16:45:23", "2026-04-08T16:45:23Z", false),
+            ("2026-06-30T23:59:60Z", "2026-06-30T23:59:59Z", false),
+        ] {
+            let read = timestamp(text).unwrap();
+            assert_eq!((read.0.to_string().as_str(), read.1), (time, exact));
+        }
         assert!(timestamp("2026-04-08").is_none());
         assert!(timestamp("yesterday").is_none());
     }

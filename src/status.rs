@@ -54,7 +54,7 @@ pub enum Error {
     /// Upstream refused the request's content.
     UpstreamRejected(Vec<String>),
     /// Upstream has no such key.
-    KeyNotFound,
+    KeyNotFound(Vec<String>),
     /// Upstream has such a key already.
     KeyExists(Vec<String>),
     /// A quota is used up.
@@ -106,7 +106,7 @@ impl Error {
             Self::InvalidRequest(_) | Self::UpstreamRejected(_) | Self::Undecodable => {
                 Code::InvalidArgument
             }
-            Self::KeyNotFound => Code::NotFound,
+            Self::KeyNotFound(_) => Code::NotFound,
             Self::KeyExists(_) => Code::AlreadyExists,
             Self::RateLimited { .. } | Self::Overloaded | Self::RequestTooLarge => {
                 Code::ResourceExhausted
@@ -136,7 +136,7 @@ impl Error {
             Self::PolicyDenied { .. } => "POLICY_DENIED",
             Self::InvalidRequest(_) => "INVALID_REQUEST",
             Self::UpstreamRejected(_) => "UPSTREAM_REJECTED",
-            Self::KeyNotFound => "KEY_NOT_FOUND",
+            Self::KeyNotFound(_) => "KEY_NOT_FOUND",
             Self::KeyExists(_) => "KEY_EXISTS",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded => "OVERLOADED",
@@ -184,7 +184,7 @@ impl Error {
                 return with("upstream refused the request", words);
             }
             Self::KeyExists(words) => return with("upstream has such a key already", words),
-            Self::KeyNotFound => "upstream has no key or token with this id",
+            Self::KeyNotFound(_) => "upstream has no key or token with this id",
             Self::RateLimited { limit: None, .. } => {
                 "upstream's rate limit is used up: try again later"
             }
@@ -266,7 +266,9 @@ pub fn status(error: &Error, context: &Context) -> Status {
                 .collect::<Vec<_>>();
             details.set_bad_request(violations);
         }
-        Error::UpstreamRejected(words) | Error::KeyExists(words) if !words.is_empty() => {
+        Error::UpstreamRejected(words) | Error::KeyExists(words) | Error::KeyNotFound(words)
+            if !words.is_empty() =>
+        {
             metadata.insert("upstream_errors".to_owned(), words.join("; "));
         }
         Error::RateLimited { retry_after, limit } => {

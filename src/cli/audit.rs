@@ -109,13 +109,15 @@ impl List {
     fn query(&self, reader: &Reader) -> std::result::Result<Query, Error> {
         let time = |flag: &str, text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match timestamp(text).map(std::time::SystemTime::try_from) {
-                Some(Ok(time)) => Ok(Some(time)),
-                _ => Err(Error::new(
-                    Exit::Usage,
-                    anyhow::anyhow!("{flag}: write a time as 2026-11-20T21:00:00Z"),
-                )),
-            },
+            Some(text) => {
+                match timestamp(text).map(|(time, _)| std::time::SystemTime::try_from(time)) {
+                    Some(Ok(time)) => Ok(Some(time)),
+                    _ => Err(Error::new(
+                        Exit::Usage,
+                        anyhow::anyhow!("{flag}: write a time as 2026-11-20T21:00:00Z"),
+                    )),
+                }
+            }
         };
         let mut filter = Filter {
             since: time("--since", &self.since)?,

@@ -28,7 +28,8 @@ impl Args {
         let check = server::check(&config, &contract, &clock, &random);
         let faults = runtime(1)?.block_on(check);
         if !faults.is_empty() {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            let with_causes = |it| format!("{:#}", anyhow::Error::new(it));
+            let faults: Vec<_> = faults.into_iter().map(with_causes).collect();
             let all = anyhow::anyhow!(faults.join("\n"));
             return Err(Error::new(Exit::Config, all));
         }

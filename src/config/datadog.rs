@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use super::{
-    reader::{Item, Read, Table, list},
-    values::{Certificates, Endpoint, duration},
+use super::values::{Certificates, Endpoint, duration};
+use crate::{
+    settings::{Item, Read, Table, list},
+    upstream::credentials::Source,
 };
-use crate::upstream::credentials::Source;
 
 use crate::{contract::proto::keygate::datadog::v2::Site, datadog::site};
 
@@ -57,8 +57,8 @@ impl Read for Site {
         let name = item.string()?;
         let site = site::from_name(name);
         if site.is_none() {
-            let names: Vec<_> = site::ALL.map(site_name).to_vec();
-            item.fault(format!("this must be one of {}", list(&names)));
+            let names = list(site::ALL.map(site_name));
+            item.fault(format!("this must be one of {names}"));
         }
         site
     }

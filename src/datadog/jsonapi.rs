@@ -40,8 +40,9 @@ impl<'a> Document<'a> {
             match &*name {
                 "data" => data = Some(raw),
                 "included" => match json::elements(raw) {
-                    Some(elements) => included = elements,
-                    None => rest.keep(Place::Top, &name, raw),
+                    // an empty one is not the same as none
+                    Some(elements) if !elements.is_empty() => included = elements,
+                    _ => rest.keep(Place::Top, &name, raw),
                 },
                 "meta" if raw.get().starts_with('{') => meta = Some(raw),
                 _ => rest.keep(Place::Top, &name, raw),
@@ -95,16 +96,17 @@ pub fn resource<R: Resource>(raw: &RawValue) -> Result<R, Malformed> {
                 id.fill(raw);
             }
             "attributes" => match Members::of(raw) {
-                Some(members) => members
+                // an empty one is not the same as none
+                Some(members) if !members.is_empty() => members
                     .into_iter()
                     .for_each(|(name, raw)| resource.attribute(&name, raw, &mut rest)),
-                None => rest.keep(Place::Top, &name, raw),
+                _ => rest.keep(Place::Top, &name, raw),
             },
             "relationships" => match Members::of(raw) {
-                Some(members) => members
+                Some(members) if !members.is_empty() => members
                     .into_iter()
                     .for_each(|(name, raw)| resource.relationship(&name, raw, &mut rest)),
-                None => rest.keep(Place::Top, &name, raw),
+                _ => rest.keep(Place::Top, &name, raw),
             },
             _ => rest.keep(Place::Top, &name, raw),
         }
@@ -141,6 +143,7 @@ fn identifier(raw: &RawValue) -> Option<(ResourceIdentifier, bool)> {
             _ => alone = false,
         }
     }
+    alone &= kind.is_some();
     let identifier = ResourceIdentifier {
         r#type: kind.unwrap_or_default(),
         id: id?,

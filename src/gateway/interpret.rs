@@ -51,7 +51,7 @@ pub(super) fn answer<O: Operation>(
     Err(match answer.status {
         StatusCode::UNAUTHORIZED => rejected(Error::UpstreamCredentialsRejected),
         StatusCode::FORBIDDEN => rejected(Error::UpstreamForbidden),
-        StatusCode::NOT_FOUND | StatusCode::GONE => rejected(Error::KeyNotFound),
+        StatusCode::NOT_FOUND | StatusCode::GONE => rejected(Error::KeyNotFound(words())),
         StatusCode::CONFLICT => rejected(Error::KeyExists(words())),
         StatusCode::TOO_MANY_REQUESTS => rejected(Error::RateLimited {
             retry_after: answer.retry_after,

@@ -7,8 +7,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use keygate::upstream::credentials::Source;
 use keygate::{
     auth::Jwks,
-    config::{Config, Faults, Format},
+    config::{Config, Format},
     contract::proto::keygate::datadog::v2::Site,
+    settings::Faults,
 };
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;

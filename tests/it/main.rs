@@ -8,9 +8,12 @@
 )]
 
 mod canaries;
+mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
+mod generated_client;
+mod load;
 mod main_job;
 mod matrix;
 mod paths;

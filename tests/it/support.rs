@@ -4,4 +4,5 @@ pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod python;
+pub(crate) mod serve;
 pub(crate) mod served;
