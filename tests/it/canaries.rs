@@ -272,18 +272,18 @@ async fn everywhere(mut hunt: Hunt) {
     for (place, bytes) in &hunt.seen {
         found.extend(hunt.look(place, bytes));
     }
-    let plain = Http::new(&hunt.served.http, Vec::new());
+    let plain = Http::new(&hunt.served.gateway.http, Vec::new());
     found.extend(hunt.look("the metrics", &plain.get("/metrics").await.body));
-    let config = Config::load(&hunt.served.config()).unwrap();
+    let config = Config::load(&hunt.served.setup.config()).unwrap();
     let config = format!("{config:?}\n{config:#?}");
     found.extend(hunt.look("the configuration", config.as_bytes()));
     let records = hunt.served.records();
     let text = serde_json::to_string_pretty(&records).unwrap();
     found.extend(hunt.look("the records", text.as_bytes()));
     found.extend(files(&hunt));
-    hunt.served.process.terminate();
+    hunt.served.gateway.process.terminate();
     found.extend(files(&hunt));
-    let log = hunt.served.process.logged();
+    let log = hunt.served.gateway.process.logged();
     found.extend(hunt.look("the log", log.as_bytes()));
 
     // it was looked at something, and everything happened
@@ -318,12 +318,9 @@ async fn everywhere(mut hunt: Hunt) {
 fn files(hunt: &Hunt) -> Vec<String> {
     let mut found = Vec::new();
     let mut trail = 0;
-    for entry in fs::read_dir(hunt.served.folder.path()).unwrap() {
+    for entry in fs::read_dir(hunt.served.setup.folder.path()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".secret") {
-            continue;
-        }
         trail += usize::from(name.starts_with("trail.db"));
         found.extend(hunt.look(&name, &fs::read(&path).unwrap()));
     }

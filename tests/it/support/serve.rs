@@ -103,7 +103,12 @@ store = \"sqlite:trail.db\"
 
     /// A token for the role `admin`.
     pub(crate) fn token(&self) -> String {
-        let token = self.issuer.mint(&Claims::new("tester", &["admin"]));
+        self.token_of("tester", &["admin"])
+    }
+
+    /// A token of a subject with these roles.
+    pub(crate) fn token_of(&self, subject: &str, roles: &[&str]) -> String {
+        let token = self.issuer.mint(&Claims::new(subject, roles));
         token.unwrap().expose_secret().to_owned()
     }
 

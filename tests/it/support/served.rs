@@ -1,7 +1,7 @@
-//! `keygate serve` with a policy of the test's own. Its vendors and its issuer
-//! run in the test, so that the test can mint any token and read any state.
+//! `keygate serve` with a policy of the test's own, whose vendors run in the
+//! test, so that it can set them up and read any state.
 
-use std::{fmt::Write as _, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, fs};
 
 use keygate::{
     clock::Clock,
@@ -9,7 +9,6 @@ use keygate::{
     sandbox::{
         datadog::{self, Site},
         faults::Rule,
-        issuer::{self, Claims, Issuer},
     },
     tasks::Tasks,
 };
@@ -18,7 +17,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::gateway::{Answer, Client, PATIENCE, Process, records};
+use super::{
+    gateway::{Answer, Client, records},
+    serve::{Gateway, Setup},
+};
 
 /// A policy whose role `admin` may do everything.
 pub(crate) const SANDBOX_POLICY: &str = include_str!("../../../src/sandbox/policy.toml");
@@ -53,16 +55,11 @@ impl Org {
 
 /// A gateway, its vendors and its issuer. They end when it is dropped.
 pub(crate) struct Served {
-    pub(crate) issuer: Issuer,
+    pub(crate) setup: Setup,
+    pub(crate) gateway: Gateway,
     /// One for each organization, in the order given.
     pub(crate) sites: Vec<Site>,
-    pub(crate) process: Process,
-    /// Where gRPC is served.
-    pub(crate) grpc: SocketAddr,
-    /// Where metrics are served.
-    pub(crate) http: String,
-    /// Configuration, secrets and trail.
-    pub(crate) folder: TempDir,
+    _secrets: TempDir,
     tasks: Tasks,
 }
 
@@ -80,76 +77,60 @@ impl Served {
 
     /// Starts everything and waits until it serves.
     pub(crate) async fn start(policy: &str, orgs: Vec<Org>, log: &str) -> Self {
-        let (clock, random, tasks) = (Clock::system(), Random::system(), Tasks::new());
-        let folder = tempfile::tempdir().unwrap();
-        let issuer = Issuer::start(
-            issuer::Options::default(),
-            clock.clone(),
-            random.clone(),
-            &tasks,
-        );
-        let issuer = issuer.await.unwrap();
-        let mut text = preamble(&issuer, log);
+        let tasks = Tasks::new();
+        let secrets = tempfile::tempdir().unwrap();
+        let mut rest = format!("[log]\nlevel = \"{log}\"\n");
         let mut sites = Vec::new();
         for org in orgs {
-            let name = format!("{}-{}", org.site, org.org);
-            let site = Site::start(org.options, clock.clone(), random.clone(), &tasks);
-            let site = site.await.unwrap();
-            let (base_url, default) = (site.base_url(), org.default);
-            let default = default.map_or(String::new(), |it| format!("default = {it}\n"));
+            let (site, name) = (org.site, org.org);
+            let default = org.default.map(|it| format!("default = {it}\n"));
+            let running = Site::start(org.options, Clock::system(), Random::system(), &tasks);
+            let running = running.await.unwrap();
             let secret = |kind, secret: &SecretString| {
-                let path = folder.path().join(format!("{name}-{kind}.secret"));
+                let path = secrets.path().join(format!("{site}-{name}-{kind}"));
                 fs::write(&path, secret.expose_secret()).unwrap();
                 private(&path);
+                path.to_str().unwrap().to_owned()
             };
-            secret("api", site.api_key());
-            secret("app", site.app_key());
             // one credential from a file, one from a command
+            let (api_key, app_key) = (
+                secret("api", running.api_key()),
+                secret("app", running.app_key()),
+            );
             write!(
-                text,
+                rest,
                 "
 [[datadog]]
-site = \"{}\"
-org = \"{}\"
-{default}base_url = \"{base_url}\"
-api_key = {{ file = \"{name}-api.secret\" }}
-app_key = {{ command = [\"cat\", \"{}/{name}-app.secret\"] }}
+site = \"{site}\"
+org = \"{name}\"
+{}base_url = \"{}\"
+api_key = {{ file = \"{api_key}\" }}
+app_key = {{ command = [\"cat\", \"{app_key}\"] }}
 ",
-                org.site,
-                org.org,
-                folder.path().display()
+                default.unwrap_or_default(),
+                running.base_url(),
             )
             .unwrap();
-            sites.push(site);
+            sites.push(running);
         }
-        let config = folder.path().join("keygate.toml");
-        fs::write(&config, text).unwrap();
-        fs::write(folder.path().join("policy.toml"), policy).unwrap();
-        let process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
-        let (grpc, http) = serving(&process).await;
+        let setup = Setup::new("", &rest).await;
+        setup.write("policy.toml", policy);
         Self {
-            issuer,
+            gateway: setup.serve().await,
+            setup,
             sites,
-            process,
-            grpc,
-            http: format!("http://{http}"),
-            folder,
+            _secrets: secrets,
             tasks,
         }
     }
 
-    pub(crate) fn config(&self) -> PathBuf {
-        self.folder.path().join("keygate.toml")
-    }
-
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.grpc)
+        Client::new(self.gateway.grpc)
     }
 
     /// A token of a subject with these roles.
     pub(crate) fn token(&self, subject: &str, roles: &[&str]) -> String {
-        let token = self.issuer.mint(&Claims::new(subject, roles)).unwrap();
-        token.expose_secret().to_owned()
+        self.setup.token_of(subject, roles)
     }
 
     /// The only organization's simulator.
@@ -159,7 +140,7 @@ app_key = {{ command = [\"cat\", \"{}/{name}-app.secret\"] }}
 
     /// The records of the trail, oldest first.
     pub(crate) fn records(&self) -> Vec<Json> {
-        records(&self.config(), &[])
+        records(&self.setup.config(), &[])
     }
 }
 
@@ -201,53 +182,7 @@ pub(crate) fn id(answer: Answer) -> String {
     text(&resource(answer), "id")
 }
 
-fn preamble(issuer: &Issuer, log: &str) -> String {
-    format!(
-        "\
-[server]
-grpc = \"127.0.0.1:0\"
-http = \"127.0.0.1:0\"
-
-[[auth.issuers]]
-issuer = \"{}\"
-audiences = [\"{}\"]
-jwks = \"{}\"
-
-[policy]
-file = \"policy.toml\"
-
-[audit]
-store = \"sqlite:trail.db\"
-
-[log]
-level = \"{log}\"
-",
-        issuer.issuer(),
-        issuer.audience(),
-        issuer.jwks_url(),
-    )
-}
-
 fn private(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-/// Waits until it says where it serves.
-async fn serving(process: &Process) -> (SocketAddr, SocketAddr) {
-    let told = async {
-        loop {
-            let logged = process.logged();
-            let lines = logged
-                .lines()
-                .filter_map(|it| serde_json::from_str::<Json>(it).ok());
-            if let Some(line) = lines.into_iter().find(|it| it["message"] == "serving") {
-                let address = |name: &str| line[name].as_str().unwrap().parse().unwrap();
-                return (address("grpc"), address("http"));
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let told = tokio::time::timeout(PATIENCE, told).await;
-    told.unwrap_or_else(|_| panic!("it does not serve: {}", process.logged()))
 }
