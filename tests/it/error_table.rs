@@ -11,6 +11,7 @@ mod gone;
 mod look;
 mod method;
 mod panics;
+mod quota;
 
 use std::collections::HashMap;
 
