@@ -12,6 +12,7 @@ mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
+mod error_table;
 mod generated_client;
 mod load;
 mod main_job;
