@@ -3,6 +3,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
@@ -12,6 +13,7 @@ mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
+mod error_table;
 mod generated_client;
 mod load;
 mod main_job;
