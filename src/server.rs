@@ -10,11 +10,13 @@ mod plain;
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use ::http::HeaderName;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
@@ -155,6 +157,15 @@ impl Ending {
         }
         self.closing.cancel();
     }
+
+    /// Ends the streams of those who watch the health: they have seen that it does
+    /// not serve, and would hold the shutdown up.
+    async fn end_watches(&self) {
+        let mut health = self.health.clone();
+        for service in self.services.iter() {
+            health.clear_service_status(service).await;
+        }
+    }
 }
 
 impl Server {
@@ -165,7 +176,7 @@ impl Server {
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
-        let policy = policy::Live::new(load_policy(&config, &contract)?);
+        let policy = policy::Live::new(load_policy(&config.policy.file, &contract)?);
         let tls = config
             .server
             .tls
@@ -205,8 +216,9 @@ impl Server {
         let addresses = (address(&grpc)?, address(&http)?);
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
 
-        let connections = listen::connections(grpc, tls, config.server.max_connections, &tasks);
         let closing = ending.closing.clone();
+        let most = config.server.max_connections;
+        let connections = listen::connections(grpc, tls, most, closing.clone(), &tasks);
         let serving = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
@@ -273,12 +285,20 @@ impl Server {
     /// [`Error::Audit`] if the trail had failed, or can't be closed.
     pub async fn shutdown(self) -> Result<(), Error> {
         self.ending.begin("shutting down").await;
-        let closed = self.ending.closed.cancelled();
-        if tokio::time::timeout(self.grace, closed).await.is_err() {
-            tracing::warn!("calls were still under way when the time to finish was over");
+        self.ending.end_watches().await;
+        let time_is_up = tokio::time::sleep(self.grace);
+        tokio::pin!(time_is_up);
+        tokio::select! {
+            () = self.ending.closed.cancelled() => {}
+            () = &mut time_is_up => {
+                tracing::warn!("connections were still open when the time to finish was over");
+            }
         }
-        if !self.tasks.wait(self.grace).await {
-            tracing::warn!("work was still under way when the time to finish was over");
+        tokio::select! {
+            _ = self.tasks.wait(self.grace) => {}
+            () = time_is_up => {
+                tracing::warn!("work was still under way when the time to finish was over");
+            }
         }
         Ok(self.trail.close().await?)
     }
@@ -295,7 +315,7 @@ pub async fn check(
     let tasks = Tasks::new();
     let tls = config.server.tls.as_ref().map(listen::acceptor);
     let mut faults: Vec<_> = [
-        load_policy(config, contract).err(),
+        load_policy(&config.policy.file, contract).err(),
         tls.and_then(Result::err).map(Error::from),
         authenticator(config, clock, &tasks).err(),
     ]
@@ -303,17 +323,28 @@ pub async fn check(
     .flatten()
     .collect();
     for org in &config.datadog {
-        faults.extend(datadog(org, clock, random).await.err());
+        let fault = datadog(org, clock, random).await.err();
+        // the first of two credentials hides the second
+        if let Some(Error::Credential {
+            setting: API_KEY, ..
+        }) = &fault
+        {
+            faults.extend(load(org, APP_KEY, &org.app_key).await.err());
+        }
+        faults.extend(fault);
     }
     tasks.stop();
     faults
 }
 
-fn load_policy(config: &Config, contract: &Contract) -> Result<Policy, Error> {
-    let file = &config.policy.file;
-    let text = std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.clone(), e))?;
+/// Reads a policy.
+///
+/// # Errors
+/// [`Error::PolicyFile`] and [`Error::Policy`].
+pub fn load_policy(file: &Path, contract: &Contract) -> Result<Policy, Error> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.to_owned(), e))?;
     Policy::parse(&text, contract).map_err(|faults| Error::Policy {
-        path: file.clone(),
+        path: file.to_owned(),
         faults,
     })
 }
@@ -336,24 +367,36 @@ async fn upstreams(config: &Config, clock: &Clock, random: &Random) -> Result<Re
     Ok(registry)
 }
 
+/// The settings of an organization's credentials.
+const API_KEY: &str = "api_key";
+const APP_KEY: &str = "app_key";
+
+async fn load(
+    org: &config::datadog::Org,
+    setting: &'static str,
+    source: &credentials::Source,
+) -> Result<SecretString, Error> {
+    source.load().await.map_err(|fault| Error::Credential {
+        upstream: org.name(),
+        setting,
+        fault,
+    })
+}
+
 async fn datadog(
     org: &config::datadog::Org,
     clock: &Clock,
     random: &Random,
 ) -> Result<upstream::Client, Error> {
-    const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
-    const APP_KEY: HeaderName = HeaderName::from_static("dd-application-key");
-    let name = org.name();
-    let load = async |source: &credentials::Source, setting| {
-        source.load().await.map_err(|fault| Error::Credential {
-            upstream: name.clone(),
-            setting,
-            fault,
-        })
-    };
     let credentials = vec![
-        (API_KEY, load(&org.api_key, "api_key").await?),
-        (APP_KEY, load(&org.app_key, "app_key").await?),
+        (
+            HeaderName::from_static("dd-api-key"),
+            load(org, API_KEY, &org.api_key).await?,
+        ),
+        (
+            HeaderName::from_static("dd-application-key"),
+            load(org, APP_KEY, &org.app_key).await?,
+        ),
     ];
     let client = http::client(&http::Options {
         connect_timeout: org.connect_timeout,
@@ -362,7 +405,7 @@ async fn datadog(
     })?;
     let known = ::http::Uri::from_static(site::base_url(org.site).unwrap_or_default());
     let settings = upstream::Settings {
-        name: name.clone(),
+        name: org.name(),
         base_url: org.base_url.clone().unwrap_or(known),
         timeout: org.timeout,
         max_concurrency: org.max_concurrency,
