@@ -3,8 +3,9 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
 mod cassettes;
@@ -17,4 +18,5 @@ mod main_job;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
+mod serving;
 mod support;
