@@ -15,6 +15,7 @@ use crate::{
     gateway::Gateway,
     policy::{ACCESS_READ, Ownership, Policy},
     status::{Error, Violation},
+    upstream::client::Choice,
 };
 
 #[async_trait]
@@ -116,8 +117,13 @@ fn explain(
                 "is required, as `keygate.datadog.v2.ApiKeyService/ListApiKeys`",
             )])
         })?;
-    let upstream = Some(request.upstream.as_str()).filter(|it| !it.is_empty());
-    let explained = policy.explain(&subject, operation, upstream);
+    let upstream = Some(request.upstream.as_str())
+        .filter(|it| !it.is_empty())
+        .map(|it| match gateway.upstreams().choose(it, "") {
+            Choice::Named(name) => name,
+            Choice::Open(_) => it.to_owned(),
+        });
+    let explained = policy.explain(&subject, operation, upstream.as_deref());
     let decision = if explained.permitted {
         Decision::Permitted
     } else {

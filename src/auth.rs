@@ -13,7 +13,12 @@ use std::{sync::Arc, time::SystemTime};
 use aws_lc_rs::digest;
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use crate::{clock::Clock, http::Client, tasks::Tasks};
+use crate::{
+    clock::Clock,
+    http::Client,
+    settings::{Fault, Faults},
+    tasks::Tasks,
+};
 
 mod cache;
 mod claims;
@@ -25,7 +30,7 @@ mod strict_json;
 #[cfg(test)]
 mod tests;
 
-pub use issuer::{Fault, Issuer, Jwks};
+pub use issuer::{Issuer, Jwks};
 pub use jsonwebtoken::Algorithm;
 
 /// The most that a token may have, in bytes.
@@ -178,7 +183,7 @@ impl Authenticator {
         client: &Client,
         clock: Clock,
         tasks: &Tasks,
-    ) -> Result<Self, Vec<Fault>> {
+    ) -> Result<Self, Faults> {
         let mut faults = issuer::check(&issuers);
         let mut trusted = Vec::with_capacity(issuers.len());
         for (at, settings) in issuers.into_iter().enumerate() {
@@ -186,12 +191,13 @@ impl Authenticator {
                 Ok(keys) => trusted.push(Trusted { settings, keys }),
                 Err(message) => faults.push(Fault {
                     path: format!("auth.issuers[{at}].jwks"),
+                    line: None,
                     message,
                 }),
             }
         }
         if !faults.is_empty() {
-            return Err(faults);
+            return Err(Faults(faults));
         }
         for issuer in &trusted {
             issuer.keys.refresh_in(tasks);

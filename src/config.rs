@@ -10,24 +10,21 @@ mod audit;
 mod auth;
 mod credential;
 pub mod datadog;
-mod fault;
 mod log;
 mod policy;
-pub mod reader;
 mod server;
 mod values;
 
 use std::{fs, path::Path};
 
-use self::reader::{Document, Table};
 pub use self::{
     audit::Audit,
     auth::Auth,
-    fault::{Fault, Faults},
     log::{Format, Log},
     policy::Policy,
     server::{Server, Tls},
 };
+use crate::settings::{Document, Fault, Faults, Table};
 
 /// Everything that the configuration says.
 #[derive(Clone, Debug)]

@@ -3,7 +3,9 @@
 //! its own.
 
 pub mod interpret;
+mod narrow;
 pub mod operation;
+mod work;
 
 use std::{
     sync::Arc,
@@ -16,15 +18,15 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 pub use operation::{Operation, Plan};
 
 use crate::{
-    audit::{self, Outcome, Projection},
+    audit::{self, Outcome},
     auth::Caller,
     call::{Call, Conclusion},
-    contract::{Contract, Effect},
-    policy::{self, Key, Permit, Policy},
+    contract::Contract,
+    policy::{self, Policy},
     status::{self, Error},
-    upstream::{self, Answer, Client, client::Registry},
+    upstream::client::{Choice, Registry},
 };
-use operation::{Answer as _, Vendor as _};
+use work::Work;
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,18 @@ impl Gateway {
         let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let (place, name) = O::place(&request).map_err(invalid)?;
-        let upstream = self.upstreams.name(&place, name);
+        let upstream = match self.upstreams.choose(&place, name) {
+            Choice::Named(upstream) => upstream,
+            Choice::Open(candidates) => {
+                call.note(|record| record.upstream = Some(place.clone()));
+                // who reaches none of them does not learn that there are any
+                let reaches = |it: &String| policy.authorize(caller, operation, Some(it)).is_ok();
+                if candidates.iter().any(reaches) {
+                    return Err(invalid(O::unnamed()).into());
+                }
+                place
+            }
+        };
         call.note(|record| record.upstream = Some(upstream.clone()));
         let permit = policy
             .authorize(caller, operation, Some(&upstream))
@@ -203,263 +216,6 @@ impl Gateway {
         let given = given.map(|it| it - self.limits.reserve.min(it / 5));
         let limit = self.limits.request_timeout;
         call.started() + given.map_or(limit, |given| given.min(limit))
-    }
-}
-
-/// The part of a call that outlives its caller.
-struct Work<O: Operation> {
-    call: Arc<Call>,
-    caller: Arc<Caller>,
-    client: Arc<Client>,
-    policy_version: String,
-    effect: Effect,
-    permit: Permit,
-    plan: Plan,
-    deadline: Instant,
-    abandoned: CancellationToken,
-    operation: std::marker::PhantomData<fn() -> O>,
-}
-
-impl<O: Operation> Work<O> {
-    fn is_mutation(&self) -> bool {
-        matches!(
-            self.effect,
-            Effect::Create | Effect::Update | Effect::Delete
-        )
-    }
-
-    async fn run(self) -> Result<O::Response> {
-        self.authorize_key().await?;
-        if self.is_mutation() {
-            self.call.intend().await.map_err(unrecorded)?;
-        }
-        let result = self.exchange().await;
-        match result {
-            Ok((response, projection)) => {
-                conclude(&self.call, Conclusion::succeeded(projection)).await?;
-                Ok(response)
-            }
-            Err(failure) => {
-                let conclusion = match failure.outcome {
-                    Some(outcome) => Conclusion::outcome(outcome, &failure.error),
-                    None => Conclusion::refused(&failure.error),
-                };
-                conclude(&self.call, conclusion).await?;
-                Err(failure)
-            }
-        }
-    }
-
-    /// Whether this key may be made or touched, as far as that can be told
-    /// before upstream does anything.
-    async fn authorize_key(&self) -> Result<()> {
-        let plan = &self.plan;
-        let denied = |denial| self.call.note_denial(denial, &self.policy_version);
-        let new_name = plan.resource.name.as_deref();
-        let Some(id) = plan.resource.id.as_deref() else {
-            if self.effect == Effect::Create {
-                let checked = self.permit.check_create(new_name, plan.scopes.request());
-                checked.map_err(denied)?;
-            }
-            return Ok(());
-        };
-        let own = self.permit.needs_owner() && self.owns(id).await?;
-        let name = match &plan.inspect {
-            Some(inspect) if self.permit.needs_name() => self.name_of(inspect).await?,
-            _ => None,
-        };
-        if plan.inspect.is_none() && self.permit.needs_name() {
-            return Ok(()); // a read: decided when its answer tells the name
-        }
-        let key = Key {
-            name: name.as_deref(),
-            own,
-        };
-        match self.effect {
-            Effect::Update => {
-                let scopes = plan.scopes.request();
-                self.permit.check_change(&key, new_name, scopes)
-            }
-            _ => self.permit.check_key(&key),
-        }
-        .map_err(denied)?;
-        Ok(())
-    }
-
-    async fn owns(&self, id: &str) -> Result<bool> {
-        let trail = &self.call.ledger().trail;
-        let owner = trail
-            .owner(self.client.name(), self.resource_type(), id)
-            .await
-            .map_err(unrecorded)?;
-        Ok(owner.is_some_and(|it| self.is_owner(&it)))
-    }
-
-    fn resource_type(&self) -> &str {
-        let kind = self.plan.resource.resource_type.as_deref();
-        kind.unwrap_or_default()
-    }
-
-    fn is_owner(&self, owner: &audit::Owner) -> bool {
-        owner.issuer == self.caller.issuer && owner.subject == self.caller.subject
-    }
-
-    /// The name of the key as upstream has it now.
-    async fn name_of(&self, inspect: &upstream::Request) -> Result<Option<String>> {
-        let call = self.client.call(&self.permit, inspect, self.deadline);
-        let answer = interpret::answer::<O>(&self.client, call.await, false, &self.call);
-        // the change itself was not sent, whatever became of this
-        let answer = answer.map_err(|it| Failure::from(it.error))?;
-        Ok(O::Vendor::name(&answer.body))
-    }
-
-    async fn exchange(&self) -> Result<(O::Response, Option<Projection>)> {
-        let call = self
-            .client
-            .call(&self.permit, &self.plan.request, self.deadline);
-        let result = if self.is_mutation() {
-            call.await
-        } else {
-            tokio::select! {
-                result = call => result,
-                () = self.abandoned.cancelled() => {
-                    return Err(Failure {
-                        error: Error::Cancelled,
-                        outcome: Some(Outcome::Unknown),
-                    });
-                }
-            }
-        };
-        let answer = interpret::answer::<O>(&self.client, result, self.is_mutation(), &self.call)?;
-        self.read(&answer).await
-    }
-
-    /// Reads the answer, and leaves out of it what this caller may not see.
-    async fn read(&self, answer: &Answer) -> Result<(O::Response, Option<Projection>)> {
-        let mut response = O::Response::read(&answer.body).map_err(|malformed| {
-            tracing::warn!(call = self.call.id(), "{malformed}");
-            Failure {
-                error: Error::UpstreamMalformed,
-                outcome: Some(Outcome::Unknown),
-            }
-        })?;
-        let projection = self.project(&response);
-        if self.plan.resource.id.is_none() && !self.is_mutation() {
-            self.narrow(&mut response).await?;
-        } else {
-            self.narrow_one(&mut response).await?;
-        }
-        Ok((response, projection))
-    }
-
-    fn project(&self, response: &O::Response) -> Option<Projection> {
-        let trail = &self.call.ledger().trail;
-        let resources = response.keys();
-        let fingerprints: Vec<_> = resources
-            .iter()
-            .filter_map(|it| it.secret)
-            .map(|secret| trail.fingerprint(secret))
-            .collect();
-        let made = resources
-            .first()
-            .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)));
-        let count = u64::try_from(resources.len()).ok();
-        let is_list = self.plan.resource.id.is_none() && !self.is_mutation();
-        self.call.note(|record| {
-            record.fingerprints = fingerprints;
-            if is_list {
-                record.items = count;
-            } else if let (Some(resource), Some((id, name))) = (&mut record.resource, &made) {
-                resource.id = Some(id.clone());
-                if name.is_some() {
-                    resource.name.clone_from(name);
-                }
-            }
-        });
-        let upstream = self.client.name().to_owned();
-        match (self.effect, made, &self.plan.resource.id) {
-            (Effect::Create, Some((id, _)), _) => Some(Projection::Created {
-                upstream,
-                resource_type: self.resource_type().to_owned(),
-                id,
-                owner: audit::Owner {
-                    issuer: self.caller.issuer.clone(),
-                    subject: self.caller.subject.clone(),
-                },
-            }),
-            (Effect::Delete, _, Some(id)) => Some(Projection::Removed {
-                upstream,
-                resource_type: self.resource_type().to_owned(),
-                id: id.clone(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// One key: its creator gets all of it; others its secret only by `reveal`.
-    async fn narrow_one(&self, response: &mut O::Response) -> Result<()> {
-        if self.effect == Effect::Create {
-            return Ok(());
-        }
-        let (id, name) = match response.keys().first() {
-            Some(it) => (it.id.to_owned(), it.name.map(str::to_owned)),
-            None => return Ok(()),
-        };
-        let own = self.permit.needs_owner() && self.owns(&id).await?;
-        let key = Key {
-            name: name.as_deref(),
-            own,
-        };
-        if !self.is_mutation() {
-            let denied = |denial| self.call.note_denial(denial, &self.policy_version);
-            self.permit.check_key(&key).map_err(denied)?;
-        }
-        if !self.permit.reveals(&key) {
-            response.conceal();
-        }
-        Ok(())
-    }
-
-    /// A list: only the keys that the caller may touch.
-    async fn narrow(&self, response: &mut O::Response) -> Result<()> {
-        let narrowed = self.permit.needs_owner() || self.permit.needs_name();
-        let mut revealed = true;
-        if narrowed {
-            let keys: Vec<_> = response
-                .keys()
-                .iter()
-                .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)))
-                .collect();
-            let ids: Vec<_> = keys.iter().map(|(id, _)| id.clone()).collect();
-            let kind = self.resource_type();
-            let trail = &self.call.ledger().trail;
-            let owners = trail
-                .owners(self.client.name(), kind, &ids)
-                .await
-                .map_err(unrecorded)?;
-            let mut keep = Vec::with_capacity(keys.len());
-            for (id, name) in &keys {
-                let key = Key {
-                    name: name.as_deref(),
-                    own: owners.get(id).is_some_and(|it| self.is_owner(it)),
-                };
-                let kept = self.permit.check_key(&key).is_ok();
-                revealed &= !kept || self.permit.reveals(&key);
-                keep.push(kept);
-            }
-            let kept = u64::try_from(keep.iter().filter(|it| **it).count()).ok();
-            response.retain(&keep);
-            self.call.note(|record| record.items = kept);
-        } else {
-            revealed = self.permit.reveals(&Key {
-                name: None,
-                own: false,
-            });
-        }
-        if !revealed {
-            response.conceal();
-        }
-        Ok(())
     }
 }
 

@@ -1,10 +1,12 @@
 //! The one way out over HTTP: a pooled HTTP/1.1 client over rustls.
 //!
 //! It follows no redirect, keeps no cookie and reads no proxy setting, so that
-//! a credential goes to the configured host and nowhere else.
+//! a credential goes to the configured host and nowhere else; [`endpoint`] says
+//! which hosts may be configured.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use ::http::{Uri, uri::Scheme};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -98,4 +100,72 @@ fn tls(options: &Options) -> Result<ClientConfig, Error> {
         return Err(fault("it holds none".to_owned()));
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Reads the address of something whose answers are trusted or that is shown
+/// credentials: `https`, or `http` to this machine.
+///
+/// # Errors
+/// What is wrong with it, for the person who wrote it; without the address, which
+/// may hold a password.
+pub fn endpoint(text: &str) -> Result<Uri, &'static str> {
+    const NO_URL: &str = "this must be an https URL, such as \"https://example.com\"";
+    let uri: Uri = text.parse().map_err(|_| NO_URL)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(NO_URL);
+    };
+    if authority.as_str().contains('@') {
+        return Err("this must not hold a user or a password");
+    }
+    let host = authority.host();
+    if host.is_empty() {
+        return Err(NO_URL);
+    }
+    match scheme {
+        it if *it == Scheme::HTTPS => Ok(uri),
+        it if *it == Scheme::HTTP && is_loopback(host) => Ok(uri),
+        it if *it == Scheme::HTTP => {
+            Err("this must be https; http is for addresses of this machine (127.0.0.1) only")
+        }
+        _ => Err(NO_URL),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|it: IpAddr| it.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        for right in [
+            "https://api.datadoghq.com",
+            "https://issuer.example/keys.json?v=1",
+            "http://127.0.0.1:8080",
+            "http://127.9.9.9",
+            "http://[::1]:80/jwks",
+            "http://localhost:1234/",
+        ] {
+            assert!(endpoint(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "api.datadoghq.com",
+            "http://api.datadoghq.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://0.0.0.0",
+            "ftp://127.0.0.1",
+            "https://user:pass@api.datadoghq.com",
+            "http://127.0.0.1@evil.example",
+            "https://",
+        ] {
+            assert!(endpoint(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -16,7 +16,8 @@
 //! | every error becomes a status in one place | [`status`] |
 //!
 //! Beside the way: [`contract`] (generated code and the table of operations),
-//! [`config`], [`cli`], [`telemetry`], [`sandbox`], and the only places that
+//! [`config`], [`settings`] (how its file and the policy's are read), [`cli`],
+//! [`telemetry`], [`sandbox`], and the only places that
 //! time, randomness, tasks and HTTP clients come from: [`clock`], [`random`],
 //! [`tasks`], [`http`].
 
@@ -36,6 +37,7 @@ pub mod policy;
 pub mod random;
 pub mod sandbox;
 pub mod server;
+pub mod settings;
 pub mod status;
 pub mod tasks;
 pub mod telemetry;

@@ -19,8 +19,8 @@
 //! subject = "system:serviceaccount:payments:*"
 //! ```
 //!
-//! This module knows no transport, no clock and no upstream: the same question
-//! has the same answer for as long as a policy lives.
+//! This module knows no transport, no clock and, of upstreams, only how they are
+//! named: the same question has the same answer for as long as a policy lives.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,15 +33,14 @@ mod file;
 mod glob;
 mod live;
 mod permit;
-mod reader;
 mod role;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
+pub use file::Error;
 pub use live::Live;
 pub use permit::{Denial, Permit, ScopeRequest};
-pub use reader::{Fault, Faults};
 pub use role::{Key, Ownership, Role};
 pub use upstream::Pattern;
 

@@ -7,16 +7,14 @@
 pub mod calls;
 pub mod listen;
 mod plain;
+pub mod upstreams;
 
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use ::http::HeaderName;
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
@@ -24,10 +22,10 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     audit::{self, Trail},
-    auth::{self, Authenticator},
+    auth::Authenticator,
     call::Ledger,
     clock::Clock,
-    config::{self, Config},
+    config::Config,
     contract::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
@@ -40,14 +38,13 @@ use crate::{
             },
         },
     },
-    datadog::site,
     gateway::{Gateway, Limits},
     http,
     policy::{self, Policy},
     random::Random,
+    settings,
     tasks::Tasks,
     telemetry::Metrics,
-    upstream::{self, client::Registry, credentials},
 };
 
 /// Why a server can't start, or had to end.
@@ -56,38 +53,23 @@ pub enum Error {
     /// The contract is not classified.
     #[error("the contract can't be served")]
     Contract(#[from] contract::Error),
-    /// The policy can't be read.
-    #[error("{}: the policy can't be read", .0.display())]
-    PolicyFile(std::path::PathBuf, #[source] std::io::Error),
-    /// The policy has faults.
-    #[error("{}:\n{faults}", path.display())]
-    Policy {
-        /// The file.
-        path: std::path::PathBuf,
-        /// All that is wrong with it.
-        faults: policy::Faults,
-    },
+    /// There is no policy.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     /// Issuers' keys can't be loaded.
-    #[error("{}", lines(.0))]
-    Auth(Vec<auth::Fault>),
+    #[error(transparent)]
+    Auth(settings::Faults),
     /// The trail can't be used.
-    #[error("the audit trail can't be used: {0}")]
+    #[error("the audit trail can't be used")]
     Audit(#[from] audit::Error),
-    /// A credential can't be loaded.
-    #[error("{upstream}: {setting}: {fault}")]
-    Credential {
-        /// The upstream.
-        upstream: String,
-        /// The setting that names it.
-        setting: &'static str,
-        /// What is wrong.
-        fault: credentials::Error,
-    },
+    /// Upstreams can't be called.
+    #[error("{}", lines(.0))]
+    Upstreams(Vec<upstreams::Error>),
     /// An HTTP client can't be made.
     #[error(transparent)]
     Http(#[from] http::Error),
     /// TLS can't be set up.
-    #[error("server.tls: {0}")]
+    #[error("server.tls can't be used")]
     Tls(#[from] listen::Error),
     /// A port can't be had.
     #[error("{setting}: {address} can't be listened on: {fault}")]
@@ -104,8 +86,8 @@ pub enum Error {
     Transport(#[from] tonic::transport::Error),
 }
 
-fn lines(faults: &[auth::Fault]) -> String {
-    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+fn lines(errors: &[upstreams::Error]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
@@ -176,14 +158,16 @@ impl Server {
     pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
-        let policy = policy::Live::new(load_policy(&config.policy.file, &contract)?);
+        let policy = policy::Live::new(Policy::load(&config.policy.file, &contract)?);
         let tls = config
             .server
             .tls
             .as_ref()
             .map(listen::acceptor)
             .transpose()?;
-        let upstreams = upstreams(&config, &clock, &random).await?;
+        let upstreams = upstreams::connect(&config, &clock, &random)
+            .await
+            .map_err(Error::Upstreams)?;
         let authenticator = authenticator(&config, &clock, &tasks)?;
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
@@ -313,40 +297,20 @@ pub async fn check(
     random: &Random,
 ) -> Vec<Error> {
     let tasks = Tasks::new();
+    let policy = Policy::load(&config.policy.file, contract);
     let tls = config.server.tls.as_ref().map(listen::acceptor);
     let mut faults: Vec<_> = [
-        load_policy(&config.policy.file, contract).err(),
+        policy.err().map(Error::from),
         tls.and_then(Result::err).map(Error::from),
         authenticator(config, clock, &tasks).err(),
     ]
     .into_iter()
     .flatten()
     .collect();
-    for org in &config.datadog {
-        let fault = datadog(org, clock, random).await.err();
-        // the first of two credentials hides the second
-        if let Some(Error::Credential {
-            setting: API_KEY, ..
-        }) = &fault
-        {
-            faults.extend(load(org, APP_KEY, &org.app_key).await.err());
-        }
-        faults.extend(fault);
-    }
+    let upstreams = upstreams::connect(config, clock, random).await;
+    faults.extend(upstreams.err().map(Error::Upstreams));
     tasks.stop();
     faults
-}
-
-/// Reads a policy.
-///
-/// # Errors
-/// [`Error::PolicyFile`] and [`Error::Policy`].
-pub fn load_policy(file: &Path, contract: &Contract) -> Result<Policy, Error> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::PolicyFile(file.to_owned(), e))?;
-    Policy::parse(&text, contract).map_err(|faults| Error::Policy {
-        path: file.to_owned(),
-        faults,
-    })
 }
 
 fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authenticator, Error> {
@@ -357,67 +321,6 @@ fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authen
     })?;
     let issuers = config.auth.issuers.clone();
     Authenticator::start(issuers, &client, clock.clone(), tasks).map_err(Error::Auth)
-}
-
-async fn upstreams(config: &Config, clock: &Clock, random: &Random) -> Result<Registry, Error> {
-    let mut registry = Registry::default();
-    for org in &config.datadog {
-        registry.add(datadog(org, clock, random).await?, org.default);
-    }
-    Ok(registry)
-}
-
-/// The settings of an organization's credentials.
-const API_KEY: &str = "api_key";
-const APP_KEY: &str = "app_key";
-
-async fn load(
-    org: &config::datadog::Org,
-    setting: &'static str,
-    source: &credentials::Source,
-) -> Result<SecretString, Error> {
-    source.load().await.map_err(|fault| Error::Credential {
-        upstream: org.name(),
-        setting,
-        fault,
-    })
-}
-
-async fn datadog(
-    org: &config::datadog::Org,
-    clock: &Clock,
-    random: &Random,
-) -> Result<upstream::Client, Error> {
-    let credentials = vec![
-        (
-            HeaderName::from_static("dd-api-key"),
-            load(org, API_KEY, &org.api_key).await?,
-        ),
-        (
-            HeaderName::from_static("dd-application-key"),
-            load(org, APP_KEY, &org.app_key).await?,
-        ),
-    ];
-    let client = http::client(&http::Options {
-        connect_timeout: org.connect_timeout,
-        pool_max_idle_per_host: org.max_concurrency,
-        ca: org.ca.clone(),
-    })?;
-    let known = ::http::Uri::from_static(site::base_url(org.site).unwrap_or_default());
-    let settings = upstream::Settings {
-        name: org.name(),
-        base_url: org.base_url.clone().unwrap_or(known),
-        timeout: org.timeout,
-        max_concurrency: org.max_concurrency,
-        max_response_bytes: org.max_response_bytes,
-    };
-    Ok(upstream::Client::new(
-        settings,
-        client,
-        credentials,
-        clock.clone(),
-        random.clone(),
-    ))
 }
 
 /// All services: the contract's, health and reflection.

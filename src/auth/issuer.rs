@@ -1,9 +1,11 @@
 //! An issuer's settings, and what can be wrong with them.
 
-use std::{collections::HashSet, fmt, net::IpAddr, path::PathBuf};
+use std::{collections::HashSet, fmt, path::PathBuf};
 
-use http::Uri;
+use ::http::Uri;
 use jsonwebtoken::Algorithm;
+
+use crate::{http, settings::Fault};
 
 /// An issuer whose tokens are trusted.
 #[derive(Clone, Debug)]
@@ -28,16 +30,6 @@ pub enum Jwks {
     File(PathBuf),
     /// An address, fetched at start and from time to time.
     Url(Uri),
-}
-
-/// Something wrong with an issuer's settings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
-pub struct Fault {
-    /// The path of the setting: `auth.issuers[0].jwks`.
-    pub path: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
 }
 
 /// The algorithms that can be allowed, by name. Each needs only a public key.
@@ -99,34 +91,14 @@ impl Jwks {
     ///
     /// # Errors
     /// What is wrong with it, for the person who wrote it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
-            return Err("is empty; write a URL or the path of a file".to_owned());
+            return Err("this is empty; write a URL or the path of a file");
         }
-        let Some((scheme, _)) = text.split_once("://") else {
+        if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
-        };
-        let secure = match scheme.to_ascii_lowercase().as_str() {
-            "https" => true,
-            "http" => false,
-            _ => {
-                return Err(format!(
-                    "has the scheme {scheme}; write an https URL or the path of a file"
-                ));
-            }
-        };
-        let uri: Uri = text.parse().map_err(|_| "is not a URL".to_owned())?;
-        if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
-            return Err("has a user or password in it; keys are public".to_owned());
         }
-        if !secure && !is_loopback(uri.host().unwrap_or_default()) {
-            return Err(
-                "must be https: who can change the answer can make tokens (http is allowed on \
-                 loopback only)"
-                    .to_owned(),
-            );
-        }
-        Ok(Self::Url(uri))
+        http::endpoint(text).map(Self::Url)
     }
 }
 
@@ -139,14 +111,6 @@ impl fmt::Display for Jwks {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 /// Every fault of the settings that shows without looking at keys.
 pub(super) fn check(issuers: &[Issuer]) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -154,6 +118,7 @@ pub(super) fn check(issuers: &[Issuer]) -> Vec<Fault> {
     if issuers.is_empty() {
         faults.push(Fault {
             path: "auth.issuers".to_owned(),
+            line: None,
             message: "there is none, so that no call could be let in".to_owned(),
         });
     }
@@ -161,32 +126,36 @@ pub(super) fn check(issuers: &[Issuer]) -> Vec<Fault> {
         let mut fault = |field: &str, message: &str| {
             faults.push(Fault {
                 path: format!("auth.issuers[{at}].{field}"),
+                line: None,
                 message: message.to_owned(),
             });
         };
         if it.issuer.is_empty() {
-            fault("issuer", "is empty; write what its tokens have as `iss`");
+            fault(
+                "issuer",
+                "this is empty; write what its tokens have as `iss`",
+            );
         }
         if !seen.insert(it.issuer.as_str()) {
-            fault("issuer", "is configured twice");
+            fault("issuer", "this is configured twice");
         }
         if it.audiences.is_empty() || it.audiences.iter().any(String::is_empty) {
             fault(
                 "audiences",
-                "is empty or has an empty one; a token made for another service must not be let in",
+                "this is empty or has an empty one; a token made for another service must not be let in",
             );
         }
         let shared = |it: &Algorithm| it.family() == jsonwebtoken::AlgorithmFamily::Hmac;
         if it.algorithms.is_empty() || it.algorithms.iter().any(shared) {
             fault(
                 "algorithms",
-                "must name at least one algorithm, none with a shared secret",
+                "this must name at least one algorithm, none with a shared secret",
             );
         }
         if it.roles_claim.is_empty() {
             fault(
                 "roles_claim",
-                "is empty; write the claim that holds roles, as \"roles\"",
+                "this is empty; write the claim that holds roles, as \"roles\"",
             );
         }
     }
@@ -216,9 +185,12 @@ mod tests {
             ("http://issuer.example/jwks", "must be https"),
             ("http://127.0.0.1.issuer.example/jwks", "must be https"),
             ("http://localhost.issuer.example/jwks", "must be https"),
-            ("https://me:secret@issuer.example/jwks", "user or password"),
-            ("file:///etc/jwks", "scheme file"),
-            ("https://", "not a URL"),
+            (
+                "https://me:secret@issuer.example/jwks",
+                "a user or a password",
+            ),
+            ("file:///etc/jwks", "must be an https URL"),
+            ("https://", "must be an https URL"),
         ] {
             let fault = Jwks::parse(text).unwrap_err();
             assert!(fault.contains(part), "{text}: {fault}");

@@ -162,7 +162,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-fn start(issuer: Issuer, clock: &Held) -> Result<Authenticator, Vec<Fault>> {
+fn start(issuer: Issuer, clock: &Held) -> Result<Authenticator, Faults> {
     let clock = Clock::from_source(clock.clone());
     Authenticator::start(vec![issuer], &client(), clock, &Tasks::new())
 }
@@ -246,8 +246,8 @@ async fn a_broken_key_file_stops_the_start() {
     ] {
         let keys = file(&text);
         let faults = start(issuer(Jwks::File(keys.path().into())), &Held::new()).unwrap_err();
-        assert_eq!(faults.len(), 1);
-        let fault = faults[0].to_string();
+        assert_eq!(faults.0.len(), 1);
+        let fault = faults.0[0].to_string();
         assert!(fault.starts_with("auth.issuers[0].jwks: /"), "{fault}");
         assert!(fault.contains(part), "{fault}");
         assert!(!fault.contains("c2VjcmV0"), "{fault}");
@@ -267,7 +267,7 @@ async fn every_fault_of_the_settings_is_told_at_once() {
         &Tasks::new(),
     )
     .unwrap_err();
-    let paths: Vec<_> = faults.iter().map(|it| it.path.as_str()).collect();
+    let paths: Vec<_> = faults.0.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(
         paths,
         [

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Error, Exit, Result, output, serve::runtime};
-use crate::{clock::Clock, config, contract::Contract, policy, random::Random, server};
+use crate::{clock::Clock, config, contract::Contract, policy::Policy, random::Random, server};
 
 /// Check a configuration and everything that it names
 ///
@@ -27,8 +27,8 @@ impl Args {
             Ok(config) => config,
             Err(faults) => {
                 let mut all = faults.to_string();
-                if let Some(Err(fault)) = self.policy(&contract) {
-                    all += &format!("\n{fault}");
+                if let Some(fault) = self.policy(&contract) {
+                    all += &format!("\n{:#}", anyhow::Error::new(fault));
                 }
                 return Err(Error::new(Exit::Config, anyhow::anyhow!(all)));
             }
@@ -37,7 +37,8 @@ impl Args {
         let check = server::check(&config, &contract, &clock, &random);
         let faults = runtime(1)?.block_on(check);
         if !faults.is_empty() {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            let with_causes = |it| format!("{:#}", anyhow::Error::new(it));
+            let faults: Vec<_> = faults.into_iter().map(with_causes).collect();
             let all = anyhow::anyhow!(faults.join("\n"));
             return Err(Error::new(Exit::Config, all));
         }
@@ -50,17 +51,15 @@ impl Args {
         ))
     }
 
-    /// The policy of a configuration that has faults, if it can be told where the
-    /// policy is.
-    fn policy(
-        &self,
-        contract: &Contract,
-    ) -> Option<std::result::Result<policy::Policy, server::Error>> {
+    /// What is wrong with the policy of a configuration that has faults, as far as
+    /// it can be told where the policy is.
+    fn policy(&self, contract: &Contract) -> Option<server::Error> {
         let text = std::fs::read_to_string(&self.config).ok()?;
         let settings: toml::Table = text.parse().ok()?;
         let file = settings.get("policy")?.get("file")?.as_str()?;
         let file = self.config.parent()?.join(file);
         // a file that is not there is among the configuration's own faults
-        file.exists().then(|| server::load_policy(&file, contract))
+        let policy = file.exists().then(|| Policy::load(&file, contract))?;
+        policy.err().map(server::Error::from)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::{config, contract};
+use crate::{contract, settings};
 
 /// How a command ended: its exit code, by sysexits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl From<config::Faults> for Error {
-    fn from(faults: config::Faults) -> Self {
+impl From<settings::Faults> for Error {
+    fn from(faults: settings::Faults) -> Self {
         Self::new(Exit::Config, faults)
     }
 }

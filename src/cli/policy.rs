@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use anyhow::Context as _;
 use serde_json::json;
 
 use super::{Error, Exit, Result, output};
@@ -99,13 +98,7 @@ impl Explain {
             (None, Some(config)) => Config::load(config)?.policy.file,
             (None, None) => PathBuf::new(), // clap asks for one of them
         };
-        let text = std::fs::read_to_string(&file)
-            .with_context(|| format!("{}: it can't be read", file.display()))
-            .map_err(|e| Error::new(Exit::Config, e))?;
-        Policy::parse(&text, contract).map_err(|faults| {
-            let faults = anyhow::anyhow!("{}:\n{faults}", file.display());
-            Error::new(Exit::Config, faults)
-        })
+        Policy::load(&file, contract).map_err(|e| Error::new(Exit::Config, e))
     }
 
     fn operation<'c>(

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 
-use super::{
-    reader::{Item, Read, Table},
-    values::contents,
+use super::values::contents;
+use crate::{
+    audit::{self, Location},
+    settings::{Item, Read, Table},
 };
-use crate::audit::{self, Location};
 
 /// Where the trail is kept.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! `[[auth.issuers]]`: whose tokens are believed.
 
-use super::{
-    reader::{Item, Read, Table},
-    values::Readable,
+use super::values::Readable;
+use crate::{
+    auth::{Algorithm, Issuer, Jwks},
+    settings::{Item, Read, Table},
 };
-use crate::auth::{Algorithm, Issuer, Jwks};
 
 /// Whose tokens are believed.
 #[derive(Clone, Debug)]
@@ -72,13 +72,10 @@ impl Read for Algorithm {
 
 impl Read for Jwks {
     fn read(item: &Item<'_>) -> Option<Self> {
-        match Self::parse(item.string()?) {
-            Ok(Self::File(_)) => Readable::read(item).map(|Readable(path)| Self::File(path)),
-            Ok(url) => Some(url),
-            Err(fault) => {
-                item.fault(format!("this {fault}"));
-                None
-            }
+        let jwks = Self::parse(item.string()?);
+        match jwks.map_err(|fault| item.fault(fault)).ok()? {
+            Self::File(_) => Readable::read(item).map(|Readable(path)| Self::File(path)),
+            url => Some(url),
         }
     }
 }

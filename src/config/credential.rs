@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::reader::{Item, Read, Table};
-use crate::upstream::credentials::Source;
+use crate::{
+    settings::{Item, Read, Table},
+    upstream::credentials::Source,
+};
 
 impl Read for Source {
     fn read(item: &Item<'_>) -> Option<Self> {

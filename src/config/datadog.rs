@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use super::{
-    reader::{Item, Read, Table, list},
-    values::{Certificates, Endpoint, duration},
+use super::values::{Certificates, Endpoint, duration};
+use crate::{
+    settings::{Item, Read, Table, list},
+    upstream::credentials::Source,
 };
-use crate::upstream::credentials::Source;
 
 use crate::{contract::proto::keygate::datadog::v2::Site, datadog::site};
 
@@ -57,8 +57,8 @@ impl Read for Site {
         let name = item.string()?;
         let site = site::from_name(name);
         if site.is_none() {
-            let names: Vec<_> = site::ALL.map(site_name).to_vec();
-            item.fault(format!("this must be one of {}", list(&names)));
+            let names = list(site::ALL.map(site_name));
+            item.fault(format!("this must be one of {names}"));
         }
         site
     }
@@ -145,10 +145,10 @@ impl Read for Name {
     fn read(item: &Item<'_>) -> Option<Self> {
         let name = item.string()?;
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-        if name.len() <= 64 && name.bytes().all(is_plain) {
+        if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) {
             return Some(Self(name.to_owned()));
         }
-        item.fault("this must be at most 64 letters, digits, `.`, `_` and `-`");
+        item.fault("this must be 1 to 64 letters, digits, `.`, `_` and `-`");
         None
     }
 }

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::reader::{Item, Read, Table};
+use crate::settings::{Item, Read, Table};
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{reader::Table, values::Readable};
+use super::values::Readable;
+use crate::settings::Table;
 
 /// Where the policy is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,8 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{
-    reader::{Item, Read, Table},
-    values::{Certificates, contents, duration},
-};
+use super::values::{Certificates, contents, duration};
+use crate::settings::{Item, Read, Table};
 
 /// The listening ports and their limits.
 #[derive(Clone, Debug, PartialEq, Eq)]

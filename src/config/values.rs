@@ -3,37 +3,20 @@
 use std::{
     fs::{self, File},
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use http::{Uri, uri::Scheme};
+use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use super::reader::{Item, Read, Table};
-
-impl Read for String {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        item.string().map(str::to_owned)
-    }
-}
-
-impl Read for bool {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        item.boolean()
-    }
-}
-
-impl<T: Read> Read for Vec<T> {
-    /// All elements are read before one with a fault ends it.
-    fn read(item: &Item<'_>) -> Option<Self> {
-        let all: Vec<_> = item.items()?.iter().map(T::read).collect();
-        all.into_iter().collect()
-    }
-}
+use crate::{
+    http::endpoint,
+    settings::{Item, Read, Table},
+};
 
 impl Read for SocketAddr {
     fn read(item: &Item<'_>) -> Option<Self> {
@@ -42,13 +25,6 @@ impl Read for SocketAddr {
             item.fault("this must be an IP address and a port, such as \"127.0.0.1:50051\"");
             None
         })
-    }
-}
-
-/// A path. A relative one starts from the configuration's folder.
-impl Read for PathBuf {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        Some(item.base_dir().join(item.string()?))
     }
 }
 
@@ -110,48 +86,14 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Where HTTP requests with credentials, or for keys, are sent: `https`, or
-/// `http` to this machine.
+/// Where HTTP requests with credentials are sent: see [`endpoint`].
 pub(super) struct Endpoint(pub(super) Uri);
 
 impl Read for Endpoint {
     fn read(item: &Item<'_>) -> Option<Self> {
-        match endpoint(item.string()?) {
-            Ok(uri) => Some(Self(uri)),
-            Err(fault) => {
-                item.fault(fault);
-                None
-            }
-        }
+        let uri = endpoint(item.string()?);
+        uri.map(Self).map_err(|fault| item.fault(fault)).ok()
     }
-}
-
-fn endpoint(text: &str) -> Result<Uri, &'static str> {
-    const NO_URL: &str = "this must be a URL, such as \"https://example.com\"";
-    let uri: Uri = text.parse().map_err(|_| NO_URL)?;
-    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(NO_URL);
-    };
-    if authority.as_str().contains('@') {
-        return Err("this must not hold a user or a password");
-    }
-    let host = authority.host();
-    if host.is_empty() {
-        return Err(NO_URL);
-    }
-    match scheme {
-        it if *it == Scheme::HTTPS => Ok(uri),
-        it if *it == Scheme::HTTP && is_loopback(host) => Ok(uri),
-        it if *it == Scheme::HTTP => {
-            Err("this must be https; http is for addresses of this machine (127.0.0.1) only")
-        }
-        _ => Err("this must be an https URL"),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|it: IpAddr| it.is_loopback())
 }
 
 /// A length of time with a default and bounds.
@@ -216,34 +158,6 @@ mod tests {
             "18446744073709551615h",
         ] {
             assert_eq!(parse_duration(wrong), None, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn endpoints() {
-        for right in [
-            "https://api.datadoghq.com",
-            "https://issuer.example/keys.json?v=1",
-            "http://127.0.0.1:8080",
-            "http://127.9.9.9",
-            "http://[::1]:80/jwks",
-            "http://localhost:1234/",
-        ] {
-            assert!(endpoint(right).is_ok(), "{right}");
-        }
-        for wrong in [
-            "",
-            "api.datadoghq.com",
-            "http://api.datadoghq.com",
-            "http://127.0.0.1.example.com",
-            "http://localhost.example.com",
-            "http://0.0.0.0",
-            "ftp://127.0.0.1",
-            "https://user:pass@api.datadoghq.com",
-            "http://127.0.0.1@evil.example",
-            "https://",
-        ] {
-            assert!(endpoint(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -20,15 +20,32 @@ use crate::{
     upstream::Request,
 };
 
-/// The place of a site, for [`gateway::Operation::place`].
+/// The place of a site and the organization there, for
+/// [`gateway::Operation::place`].
 ///
 /// # Errors
-/// The violation, if it is no site that this version knows.
-pub fn place(site: i32) -> Result<String, Violation> {
+/// The violation, if it is no site that this version knows, or a name that no
+/// organization can have: it stands in records and statuses, so it is bounded.
+pub fn place(site: i32, org: &str) -> Result<(String, &str), Violation> {
+    const LONGEST: usize = 64;
     let name = Site::try_from(site).ok().and_then(site::name);
     let name = name
         .ok_or_else(|| Violation::new("site", "is required, and must be a site of this version"))?;
-    Ok(format!("datadog/{name}"))
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+    if org.len() > LONGEST || !org.bytes().all(is_plain) {
+        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
+        return Err(Violation::new("org", fault));
+    }
+    Ok((format!("datadog/{name}"), org))
+}
+
+/// For [`gateway::Operation::unnamed`].
+#[must_use]
+pub fn unnamed() -> Violation {
+    Violation::new(
+        "org",
+        "is required: no organization is this site's default; see AccessService.ListUpstreams",
+    )
 }
 
 /// A kind of resource, as the trail and JSON:API name it.
@@ -246,9 +263,14 @@ pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 
 /// Checks a name that may be left out.
 pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
-    if name.is_some_and(|it| it.trim().is_empty()) {
-        violations.push(Violation::new("name", "must not be empty"));
-    }
+    // it stands in records, so it is bounded
+    const LONGEST: usize = 1024;
+    let fault = match name {
+        Some(name) if name.trim().is_empty() => "must not be empty",
+        Some(name) if name.len() > LONGEST => "is longer than 1024 bytes",
+        _ => return,
+    };
+    violations.push(Violation::new("name", fault));
 }
 
 /// The plan, unless something is wrong.
@@ -287,7 +309,11 @@ macro_rules! operation {
             fn place(
                 request: &Self::Request,
             ) -> Result<(String, &str), $crate::status::Violation> {
-                Ok(($crate::datadog::operation::place(request.site)?, &request.org))
+                $crate::datadog::operation::place(request.site, &request.org)
+            }
+
+            fn unnamed() -> $crate::status::Violation {
+                $crate::datadog::operation::unnamed()
             }
 
             fn plan(

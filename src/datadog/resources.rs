@@ -36,49 +36,113 @@ fn time_or<T>(
     fits
 }
 
-impl Resource for ApiKey {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        kind == "api_keys"
-    }
+/// How a resource is read: its type; attributes and relationships that have the
+/// same name as their field; and times for which null has a meaning of its own.
+macro_rules! resource {
+    (
+        $message:ident if |$it:ident, $kind:ident| $known:expr,
+        attributes: [$($attribute:ident),* $(,)?],
+        times: [$($member:literal => $field:ident as $time:path, $null:path;)*],
+        relationships: [$($relationship:ident),* $(,)?] $(,)?
+    ) => {
+        impl Resource for $message {
+            fn identify(&mut self, $kind: &str, id: String) -> bool {
+                self.id = id;
+                let $it = self;
+                $known
+            }
 
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        use api_key::LastUsed::{DateLastUsed, NeverUsed};
-        match name {
-            "name" => rest.take(ATTRIBUTES, name, raw, &mut self.name),
-            "key" => rest.take(ATTRIBUTES, name, raw, &mut self.key),
-            "last4" => rest.take(ATTRIBUTES, name, raw, &mut self.last4),
-            "category" => rest.take(ATTRIBUTES, name, raw, &mut self.category),
-            "remote_config_read_enabled" => {
-                rest.take(ATTRIBUTES, name, raw, &mut self.remote_config_read_enabled);
+            fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
+                match name {
+                    $(stringify!($attribute) => {
+                        rest.take(ATTRIBUTES, name, raw, &mut self.$attribute);
+                    })*
+                    $($member if time_or(&mut self.$field, raw, $time, $null) => {})*
+                    _ => rest.keep(ATTRIBUTES, name, raw),
+                }
             }
-            "private_action_runner_enroll_enabled" => {
-                let field = &mut self.private_action_runner_enroll_enabled;
-                rest.take(ATTRIBUTES, name, raw, field);
+
+            fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
+                match name {
+                    $(stringify!($relationship) => {
+                        rest.take(RELATIONSHIPS, name, raw, &mut self.$relationship);
+                    })*
+                    _ => rest.keep(RELATIONSHIPS, name, raw),
+                }
             }
-            "created_at" => rest.take(ATTRIBUTES, name, raw, &mut self.created_at),
-            "modified_at" => rest.take(ATTRIBUTES, name, raw, &mut self.modified_at),
-            "date_last_used" if time_or(&mut self.last_used, raw, DateLastUsed, NeverUsed) => {}
-            "used_in_last_24_hours" => {
-                rest.take(ATTRIBUTES, name, raw, &mut self.used_in_last_24_hours);
+
+            fn finish(&mut self, rest: Rest) {
+                (self.null_members, self.additional_members) = rest.into_parts();
             }
-            "last_used_date" => rest.take(ATTRIBUTES, name, raw, &mut self.last_used_date),
-            _ => rest.keep(ATTRIBUTES, name, raw),
         }
-    }
+    };
+}
 
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "created_by" => rest.take(RELATIONSHIPS, name, raw, &mut self.created_by),
-            "modified_by" => rest.take(RELATIONSHIPS, name, raw, &mut self.modified_by),
-            "leak_information" => rest.take(RELATIONSHIPS, name, raw, &mut self.leak_information),
-            _ => rest.keep(RELATIONSHIPS, name, raw),
-        }
-    }
+resource! {
+    ApiKey if |_it, kind| kind == "api_keys",
+    attributes: [
+        name, key, last4, category, remote_config_read_enabled,
+        private_action_runner_enroll_enabled, created_at, modified_at,
+        used_in_last_24_hours, last_used_date,
+    ],
+    times: [
+        "date_last_used" => last_used as api_key::LastUsed::DateLastUsed,
+            api_key::LastUsed::NeverUsed;
+    ],
+    relationships: [created_by, modified_by, leak_information],
+}
 
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
-    }
+resource! {
+    ApplicationKey if |_it, kind| kind == "application_keys",
+    attributes: [name, key, last4, scopes, created_at],
+    times: [
+        "last_used_at" => last_used as application_key::LastUsed::LastUsedAt,
+            application_key::LastUsed::NeverUsed;
+    ],
+    relationships: [owned_by, leak_information],
+}
+
+resource! {
+    AccessToken if |it, kind| {
+        it.set_type(match kind {
+            "personal_access_tokens" => AccessTokenType::Personal,
+            "service_access_tokens" => AccessTokenType::Service,
+            _ => AccessTokenType::Unspecified,
+        });
+        it.r#type() != AccessTokenType::Unspecified
+    },
+    attributes: [name, key, public_portion, scopes, created_at, modified_at],
+    times: [
+        "expires_at" => expiry as access_token::Expiry::ExpiresAt,
+            access_token::Expiry::NeverExpires;
+        "last_used_at" => last_used as access_token::LastUsed::LastUsedAt,
+            access_token::LastUsed::NeverUsed;
+    ],
+    relationships: [owned_by, leak_information],
+}
+
+resource! {
+    User if |_it, kind| kind == "users",
+    attributes: [
+        created_at, disabled, email, handle, icon, last_login_time, mfa_enabled, modified_at,
+        name, service_account, status, title, verified, uuid,
+    ],
+    times: [],
+    relationships: [org, other_orgs, other_users, roles],
+}
+
+resource! {
+    Role if |_it, kind| kind == "roles",
+    attributes: [created_at, modified_at, name, user_count, managed],
+    times: [],
+    relationships: [permissions],
+}
+
+resource! {
+    LeakedKey if |_it, kind| kind == "leaked_keys",
+    attributes: [date, leak_source],
+    times: [],
+    relationships: [],
 }
 
 impl Field for Option<LastUsedDate> {
@@ -104,80 +168,6 @@ impl Field for Option<LastUsedDate> {
     }
 }
 
-impl Resource for ApplicationKey {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        kind == "application_keys"
-    }
-
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        use application_key::LastUsed::{LastUsedAt, NeverUsed};
-        match name {
-            "name" => rest.take(ATTRIBUTES, name, raw, &mut self.name),
-            "key" => rest.take(ATTRIBUTES, name, raw, &mut self.key),
-            "last4" => rest.take(ATTRIBUTES, name, raw, &mut self.last4),
-            "scopes" => rest.take(ATTRIBUTES, name, raw, &mut self.scopes),
-            "created_at" => rest.take(ATTRIBUTES, name, raw, &mut self.created_at),
-            "last_used_at" if time_or(&mut self.last_used, raw, LastUsedAt, NeverUsed) => {}
-            _ => rest.keep(ATTRIBUTES, name, raw),
-        }
-    }
-
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "owned_by" => rest.take(RELATIONSHIPS, name, raw, &mut self.owned_by),
-            "leak_information" => rest.take(RELATIONSHIPS, name, raw, &mut self.leak_information),
-            _ => rest.keep(RELATIONSHIPS, name, raw),
-        }
-    }
-
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
-    }
-}
-
-impl Resource for AccessToken {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        self.set_type(match kind {
-            "personal_access_tokens" => AccessTokenType::Personal,
-            "service_access_tokens" => AccessTokenType::Service,
-            _ => AccessTokenType::Unspecified,
-        });
-        self.r#type() != AccessTokenType::Unspecified
-    }
-
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        use access_token::{
-            Expiry::{ExpiresAt, NeverExpires},
-            LastUsed::{LastUsedAt, NeverUsed},
-        };
-        match name {
-            "name" => rest.take(ATTRIBUTES, name, raw, &mut self.name),
-            "key" => rest.take(ATTRIBUTES, name, raw, &mut self.key),
-            "public_portion" => rest.take(ATTRIBUTES, name, raw, &mut self.public_portion),
-            "scopes" => rest.take(ATTRIBUTES, name, raw, &mut self.scopes),
-            "created_at" => rest.take(ATTRIBUTES, name, raw, &mut self.created_at),
-            "modified_at" => rest.take(ATTRIBUTES, name, raw, &mut self.modified_at),
-            "expires_at" if time_or(&mut self.expiry, raw, ExpiresAt, NeverExpires) => {}
-            "last_used_at" if time_or(&mut self.last_used, raw, LastUsedAt, NeverUsed) => {}
-            _ => rest.keep(ATTRIBUTES, name, raw),
-        }
-    }
-
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "owned_by" => rest.take(RELATIONSHIPS, name, raw, &mut self.owned_by),
-            "leak_information" => rest.take(RELATIONSHIPS, name, raw, &mut self.leak_information),
-            _ => rest.keep(RELATIONSHIPS, name, raw),
-        }
-    }
-
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
-    }
-}
-
 impl Field for Option<AccessTokenOwner> {
     fn fill(&mut self, raw: &RawValue) -> Fit {
         let mut owner: Option<ResourceIdentifier> = None;
@@ -196,99 +186,6 @@ impl Field for Option<AccessTokenOwner> {
             AccessTokenOwnerType::Unspecified => Fit::Partly,
             _ => taken,
         }
-    }
-}
-
-impl Resource for User {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        kind == "users"
-    }
-
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "created_at" => rest.take(ATTRIBUTES, name, raw, &mut self.created_at),
-            "disabled" => rest.take(ATTRIBUTES, name, raw, &mut self.disabled),
-            "email" => rest.take(ATTRIBUTES, name, raw, &mut self.email),
-            "handle" => rest.take(ATTRIBUTES, name, raw, &mut self.handle),
-            "icon" => rest.take(ATTRIBUTES, name, raw, &mut self.icon),
-            "last_login_time" => rest.take(ATTRIBUTES, name, raw, &mut self.last_login_time),
-            "mfa_enabled" => rest.take(ATTRIBUTES, name, raw, &mut self.mfa_enabled),
-            "modified_at" => rest.take(ATTRIBUTES, name, raw, &mut self.modified_at),
-            "name" => rest.take(ATTRIBUTES, name, raw, &mut self.name),
-            "service_account" => rest.take(ATTRIBUTES, name, raw, &mut self.service_account),
-            "status" => rest.take(ATTRIBUTES, name, raw, &mut self.status),
-            "title" => rest.take(ATTRIBUTES, name, raw, &mut self.title),
-            "verified" => rest.take(ATTRIBUTES, name, raw, &mut self.verified),
-            "uuid" => rest.take(ATTRIBUTES, name, raw, &mut self.uuid),
-            _ => rest.keep(ATTRIBUTES, name, raw),
-        }
-    }
-
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "org" => rest.take(RELATIONSHIPS, name, raw, &mut self.org),
-            "other_orgs" => rest.take(RELATIONSHIPS, name, raw, &mut self.other_orgs),
-            "other_users" => rest.take(RELATIONSHIPS, name, raw, &mut self.other_users),
-            "roles" => rest.take(RELATIONSHIPS, name, raw, &mut self.roles),
-            _ => rest.keep(RELATIONSHIPS, name, raw),
-        }
-    }
-
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
-    }
-}
-
-impl Resource for Role {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        kind == "roles"
-    }
-
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "created_at" => rest.take(ATTRIBUTES, name, raw, &mut self.created_at),
-            "modified_at" => rest.take(ATTRIBUTES, name, raw, &mut self.modified_at),
-            "name" => rest.take(ATTRIBUTES, name, raw, &mut self.name),
-            "user_count" => rest.take(ATTRIBUTES, name, raw, &mut self.user_count),
-            "managed" => rest.take(ATTRIBUTES, name, raw, &mut self.managed),
-            _ => rest.keep(ATTRIBUTES, name, raw),
-        }
-    }
-
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "permissions" => rest.take(RELATIONSHIPS, name, raw, &mut self.permissions),
-            _ => rest.keep(RELATIONSHIPS, name, raw),
-        }
-    }
-
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
-    }
-}
-
-impl Resource for LeakedKey {
-    fn identify(&mut self, kind: &str, id: String) -> bool {
-        self.id = id;
-        kind == "leaked_keys"
-    }
-
-    fn attribute(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        match name {
-            "date" => rest.take(ATTRIBUTES, name, raw, &mut self.date),
-            "leak_source" => rest.take(ATTRIBUTES, name, raw, &mut self.leak_source),
-            _ => rest.keep(ATTRIBUTES, name, raw),
-        }
-    }
-
-    fn relationship(&mut self, name: &str, raw: &RawValue, rest: &mut Rest) {
-        rest.keep(RELATIONSHIPS, name, raw);
-    }
-
-    fn finish(&mut self, rest: Rest) {
-        (self.null_members, self.additional_members) = rest.into_parts();
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn answer<O: Operation>(
     let metrics = &call.ledger().metrics;
     metrics.upstream_answered(client.name(), status);
     let answer = result.map_err(|error| {
-        let failure = lost(&error, is_mutation, call);
+        let failure = lost(&error, client, is_mutation, call);
         tracing::warn!(
             call = call.id(),
             upstream = client.name(),
@@ -81,13 +81,13 @@ fn unknown(error: Error, is_mutation: bool, call: &Call) -> Failure {
     }
 }
 
-fn lost(error: &upstream::Error, is_mutation: bool, call: &Call) -> Failure {
+fn lost(error: &upstream::Error, client: &Client, is_mutation: bool, call: &Call) -> Failure {
     let told = match error {
         upstream::Error::NotSent(..) | upstream::Error::Lost(..) => Error::UpstreamUnavailable,
         upstream::Error::Deadline { .. } => Error::DeadlineExceeded,
         upstream::Error::RateLimited { retry_after, limit } => Error::RateLimited {
             retry_after: Some(*retry_after),
-            limit: limit.clone(),
+            limit: limit.as_deref().map(|it| client.clean(it)),
         },
         upstream::Error::TooLarge => {
             return Failure {

@@ -30,6 +30,10 @@ pub trait Operation: Send + Sync + 'static {
     /// The violation, if the request names no place.
     fn place(request: &Self::Request) -> Result<(String, &str), Violation>;
 
+    /// What is wrong with a request that gives no configured name at a place
+    /// that has no default.
+    fn unnamed() -> Violation;
+
     /// Translates the request.
     ///
     /// # Errors

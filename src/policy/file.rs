@@ -4,257 +4,255 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
-    ops::Range,
+    fs, io,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use aws_lc_rs::digest;
-use toml::{
-    Spanned,
-    de::{DeString, DeTable},
-};
 
 use super::{
     ACCESS_READ, AUDIT_READ, Grant, Policy,
-    reader::{self, Faults, closest, join},
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
-use crate::contract::Contract;
+use crate::{
+    contract::Contract,
+    settings::{Document, Faults, Item, Read, Table, closest},
+};
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read.
+    #[error("{}: the policy can't be read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The file has faults.
+    #[error("{}: {faults}", path.display())]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        faults: Faults,
+    },
+}
 
 impl Policy {
     /// Reads a policy file.
     ///
     /// # Errors
+    /// [`Error`] if it can't be read, or has faults.
+    pub fn load(path: &Path, contract: &Contract) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, contract).map_err(|faults| Error::Faults {
+            path: path.to_owned(),
+            faults,
+        })
+    }
+
+    /// Reads a policy from its text.
+    ///
+    /// # Errors
     /// Every fault that it has.
     pub fn parse(text: &str, contract: &Contract) -> Result<Self, Faults> {
-        let mut reader = PolicyReader::new(text, contract);
-        let (tree, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let span = error.span().unwrap_or_default();
-            reader.tree.fault("", &span, error.message());
-        }
-        // What was left out of a broken tree would only be missed in vain.
-        let policy = errors
-            .is_empty()
-            .then(|| reader.policy(text, tree.get_ref()));
-        let mut faults = reader.tree.faults;
-        match policy {
-            Some(policy) if faults.is_empty() => Ok(policy),
-            _ => {
-                faults.sort_by_key(|it| it.line);
-                Err(Faults(faults))
-            }
-        }
-    }
-}
-
-/// Goes through the tree, and knows what may be in it.
-struct PolicyReader<'a> {
-    tree: reader::Reader<'a>,
-    permissions: BTreeSet<&'a str>,
-    in_use: BTreeMap<String, Vec<String>>,
-}
-
-impl<'a> PolicyReader<'a> {
-    fn new(text: &'a str, contract: &'a Contract) -> Self {
         let mut permissions: BTreeSet<_> = contract.permissions().into_iter().collect();
         permissions.extend([ACCESS_READ, AUDIT_READ]);
-        let mut in_use: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for operation in contract.operations() {
-            if upstream::is_vendor(operation.provider()) {
-                let all = in_use.entry(operation.provider().to_owned()).or_default();
-                all.extend_from_slice(&operation.permissions);
-            }
-        }
-        Self {
-            tree: reader::Reader::new(text),
-            permissions,
-            in_use,
-        }
-    }
-
-    fn policy(&mut self, text: &str, file: &DeTable<'_>) -> Policy {
-        self.tree.known(file, "", &["roles", "grants"]);
-        let mut roles = Vec::new();
-        let mut places = HashMap::new();
-        let table = file
-            .get("roles")
-            .and_then(|it| self.tree.table(it, "roles"));
-        for (name, value) in table.into_iter().flatten() {
-            let path = join("roles", name.get_ref());
-            places.insert(name.get_ref().to_string(), roles.len());
-            let Some(table) = self.tree.table(value, &path) else {
-                continue;
-            };
-            let role = self.role(name, table, &path);
-            roles.push(Arc::new(role));
-        }
-
-        let mut policy = Policy {
+        // No setting of a policy is a path.
+        let no_folder = Path::new("");
+        let (roles, grants) = Document::read(text, no_folder, |file| {
+            let roles = file.section("roles", |table| Some(roles(table, &permissions)));
+            let roles = roles.unwrap_or_default();
+            let places = roles.iter().enumerate();
+            let places = places.map(|(at, (name, _))| (name.as_str(), at)).collect();
+            let grants = file.items("grants");
+            let grant = |it: &Item<'_>| it.table(|it| grant(it, &places));
+            let grants: Vec<_> = grants.iter().filter_map(grant).collect();
+            Some((roles, grants))
+        })?;
+        let roles = roles.into_iter().filter_map(|(_, role)| role);
+        let mut policy = Self {
             version: version(text).into(),
-            roles,
+            roles: roles.map(Arc::new).collect(),
             grants: Vec::new(),
             by_claim: HashMap::new(),
             by_subject: HashMap::new(),
             by_pattern: Vec::new(),
-            in_use: std::mem::take(&mut self.in_use),
+            in_use: in_use(contract),
         };
-        let list = file
-            .get("grants")
-            .and_then(|it| self.tree.list(it, "grants"));
-        for (at, value) in list.into_iter().flatten().enumerate() {
-            let path = format!("grants[{at}]");
-            if let Some(table) = self.tree.table(value, &path) {
-                self.grant(table, &value.span(), &path, &places, &mut policy);
-            }
+        for (grant, holder) in grants {
+            policy.add(grant, holder);
         }
-        policy
+        Ok(policy)
     }
 
-    fn role(&mut self, name: &Spanned<DeString<'_>>, table: &DeTable<'_>, path: &str) -> Role {
-        const KEYS: [&str; 7] = [
-            "permissions",
-            "upstreams",
-            "names",
-            "keys",
-            "reveal",
-            "max_scopes",
-            "allow_unscoped",
-        ];
-        self.tree.known(table, path, &KEYS);
-        if name.get_ref().is_empty() {
-            self.tree.fault(path, &name.span(), "a role needs a name");
+    fn add(&mut self, grant: Grant, holder: Holder) {
+        let at = self.grants.len();
+        self.grants.push(grant);
+        match holder {
+            Holder::Claim(claim) => self.by_claim.entry(claim).or_default().push(at),
+            Holder::Subject(it) if it.contains('*') => self.by_pattern.push((it, at)),
+            Holder::Subject(it) => self.by_subject.entry(it).or_default().push(at),
         }
-        if !table.contains_key("permissions") {
-            let message = "the role has no `permissions`, so that it can't permit anything";
-            self.tree.fault(path, &name.span(), message);
-        }
+    }
+}
 
-        let mut permissions = Vec::new();
-        for (text, span, path) in self
-            .tree
-            .texts(table, path, "permissions", true)
-            .unwrap_or_default()
-        {
-            if text != "*" && !self.permissions.contains(text) {
-                let message = self.unknown_permission(text);
-                self.tree.fault(&path, &span, message);
-            }
-            permissions.push(text.to_owned());
-        }
-        let upstreams = match self.tree.texts(table, path, "upstreams", true) {
-            None => vec![Pattern::all()],
-            Some(texts) => texts
-                .into_iter()
-                .filter_map(|(text, span, path)| {
-                    Pattern::parse(text)
-                        .map_err(|message| self.tree.fault(&path, &span, message))
-                        .ok()
-                })
-                .collect(),
-        };
-        let own = |texts: Vec<(&str, _, _)>| texts.iter().map(|it| it.0.to_owned()).collect();
-        Role {
-            name: name.get_ref().to_string(),
+/// Who a grant is for.
+enum Holder {
+    Claim(String),
+    Subject(String),
+}
+
+/// All roles, by name: those with a fault too, so that their grants have none.
+fn roles(table: &mut Table<'_>, known: &BTreeSet<&str>) -> Vec<(String, Option<Role>)> {
+    let entries = table.entries().into_iter();
+    entries
+        .map(|(name, item)| (name.to_owned(), role(name, &item, known)))
+        .collect()
+}
+
+fn role(name: &str, item: &Item<'_>, known: &BTreeSet<&str>) -> Option<Role> {
+    if name.is_empty() {
+        item.fault("a role needs a name");
+    }
+    item.table(|table| {
+        let permissions = permissions(table, known);
+        let upstreams = narrowed(table, "upstreams");
+        let names = narrowed(table, "names");
+        Some(Role {
+            name: name.to_owned(),
             permissions,
-            upstreams,
-            names: self
-                .tree
-                .texts(table, path, "names", true)
-                .map_or_else(|| vec!["*".to_owned()], own),
-            keys: self.ownership(table, path),
-            reveal: self.tree.flag(table, path, "reveal"),
-            max_scopes: self
-                .tree
-                .texts(table, path, "max_scopes", false)
-                .map_or_else(Vec::new, own),
-            allow_unscoped: self.tree.flag(table, path, "allow_unscoped"),
-        }
-    }
+            upstreams: upstreams.unwrap_or_else(|| vec![Pattern::all()]),
+            names: names.unwrap_or_else(|| vec!["*".to_owned()]),
+            keys: table.or("keys", Ownership::Own),
+            reveal: table.or("reveal", false),
+            max_scopes: table.or("max_scopes", Vec::new()),
+            allow_unscoped: table.or("allow_unscoped", false),
+        })
+    })
+}
 
-    fn grant(
-        &mut self,
-        table: &DeTable<'_>,
-        span: &Range<usize>,
-        path: &str,
-        places: &HashMap<String, usize>,
-        policy: &mut Policy,
-    ) {
-        self.tree
-            .known(table, path, &["role", "claim", "subject", "issuer"]);
-        let place = match table.get("role") {
-            None => {
-                self.tree.fault(path, span, "the grant has no `role`");
+fn permissions(table: &mut Table<'_>, known: &BTreeSet<&str>) -> Vec<String> {
+    let Some(list) = table.item("permissions") else {
+        table.report("the role has no `permissions`, so that it can't permit anything");
+        return Vec::new();
+    };
+    let items = list.items();
+    if items.as_ref().is_some_and(Vec::is_empty) {
+        list.fault("this is empty, so that the role can't permit anything");
+    }
+    let mut permissions = Vec::new();
+    for item in items.unwrap_or_default() {
+        let Some(permission) = item.string() else {
+            continue;
+        };
+        if permission != "*" && !known.contains(permission) {
+            item.fault(unknown_permission(permission, known));
+        }
+        permissions.push(permission.to_owned());
+    }
+    permissions
+}
+
+fn unknown_permission(text: &str, known: &BTreeSet<&str>) -> String {
+    let hint = if text.contains('*') {
+        "only \"*\" by itself stands for several".to_owned()
+    } else if let Some(meant) = closest(text, known.iter().copied()) {
+        format!("did you mean {meant:?}?")
+    } else {
+        "`keygate permissions` lists them".to_owned()
+    };
+    format!("there is no permission {text:?}; {hint}")
+}
+
+/// A list that narrows a role: all fits if it is left out.
+fn narrowed<T: Read>(table: &mut Table<'_>, name: &'static str) -> Option<Vec<T>> {
+    let list = table.optional::<Vec<T>>(name);
+    if list.as_ref().is_some_and(Vec::is_empty) {
+        table.fault(
+            name,
+            "this is empty, so that nothing would fit; for all write [\"*\"], or leave it out",
+        );
+    }
+    list
+}
+
+impl Read for Pattern {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let pattern = Self::parse(item.string()?);
+        pattern.map_err(|fault| item.fault(fault)).ok()
+    }
+}
+
+impl Read for Ownership {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        match item.string()? {
+            "own" => Some(Self::Own),
+            "any" => Some(Self::Any),
+            _ => {
+                item.fault("this must be \"own\" (keys that the caller made here) or \"any\"");
                 None
             }
-            Some(value) => self.tree.text(value, &join(path, "role")).and_then(|name| {
-                let place = places.get(name).copied();
-                if place.is_none() {
-                    let names = places.keys().map(String::as_str);
-                    let hint = closest(name, names).unwrap_or_default();
-                    let message = format!("there is no role {name:?} in this file{hint}");
-                    self.tree.fault(&join(path, "role"), &value.span(), message);
-                }
-                place
-            }),
-        };
-        let mut text = |key: &str| {
-            let value = table.get(key)?;
-            self.tree.text(value, &join(path, key)).map(str::to_owned)
-        };
-        let (claim, subject, issuer) = (text("claim"), text("subject"), text("issuer"));
-        match (table.contains_key("claim"), table.contains_key("subject")) {
-            (true, true) => {
-                let message = "the grant has both `claim` and `subject`; write two grants, \
-                     as a caller who fits one of them would get the role";
-                self.tree.fault(path, span, message);
-            }
-            (false, false) => {
-                let message = "the grant has neither `claim` nor `subject`, so that nobody \
-                     would get the role; for every caller write subject = \"*\"";
-                self.tree.fault(path, span, message);
-            }
-            _ => {}
-        }
-
-        let at = policy.grants.len();
-        policy.grants.push(Grant {
-            role: place.unwrap_or_default(),
-            issuer,
-        });
-        match (claim, subject) {
-            (Some(claim), _) => policy.by_claim.entry(claim).or_default().push(at),
-            (_, Some(subject)) if subject.contains('*') => policy.by_pattern.push((subject, at)),
-            (_, Some(subject)) => policy.by_subject.entry(subject).or_default().push(at),
-            (None, None) => {}
         }
     }
+}
 
-    fn ownership(&mut self, table: &DeTable<'_>, path: &str) -> Ownership {
-        let Some(value) = table.get("keys") else {
-            return Ownership::Own;
-        };
-        match value.get_ref().as_str() {
-            Some("own") => Ownership::Own,
-            Some("any") => Ownership::Any,
-            _ => {
-                let message = "must be \"own\" (keys that the caller made here) or \"any\"";
-                self.tree.fault(&join(path, "keys"), &value.span(), message);
-                Ownership::Own
-            }
+fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant, Holder)> {
+    let role = table.required::<String>("role").and_then(|name| {
+        let place = places.get(&*name).copied();
+        if place.is_none() {
+            let hint = closest(&name, places.keys().copied())
+                .map(|it| format!("; did you mean {it:?}?"))
+                .unwrap_or_default();
+            let message = format!("there is no role {name:?} in this file{hint}");
+            table.fault("role", message);
+        }
+        place
+    });
+    let holder = holder(table);
+    let issuer = table.optional("issuer");
+    let grant = Grant {
+        role: role?,
+        issuer,
+    };
+    Some((grant, holder?))
+}
+
+fn holder(table: &mut Table<'_>) -> Option<Holder> {
+    let (claim, subject) = (table.item("claim"), table.item("subject"));
+    match (&claim, &subject) {
+        (Some(_), Some(_)) => table.report(
+            "the grant has both `claim` and `subject`; write two grants, \
+             as a caller who fits one of them would get the role",
+        ),
+        (None, None) => table.report(
+            "the grant has neither `claim` nor `subject`, so that nobody \
+             would get the role; for every caller write subject = \"*\"",
+        ),
+        _ => {}
+    }
+    let text = |item: Option<Item<'_>>| item.and_then(|it| String::read(&it));
+    let (claim, subject) = (text(claim), text(subject));
+    claim.map(Holder::Claim).or(subject.map(Holder::Subject))
+}
+
+/// The permissions that operations ask for, by vendor.
+fn in_use(contract: &Contract) -> BTreeMap<String, Vec<String>> {
+    let mut in_use: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for operation in contract.operations() {
+        if upstream::is_vendor(operation.provider()) {
+            let all = in_use.entry(operation.provider().to_owned()).or_default();
+            all.extend_from_slice(&operation.permissions);
         }
     }
-
-    fn unknown_permission(&self, text: &str) -> String {
-        let hint = if text.contains('*') {
-            "; only \"*\" by itself stands for several".to_owned()
-        } else {
-            closest(text, self.permissions.iter().copied())
-                .unwrap_or_else(|| "; `keygate permissions` lists them".to_owned())
-        };
-        format!("there is no permission {text:?}{hint}")
-    }
+    in_use
 }
 
 fn version(text: &str) -> String {

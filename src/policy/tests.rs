@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::{clock::Clock, contract::Contract};
+use crate::{clock::Clock, contract::Contract, settings::Fault};
 
 mod properties;
 
@@ -299,24 +299,32 @@ claim = 5
 [rules]
 "#;
     let faults = Policy::parse(text, &CONTRACT).unwrap_err();
-    let expected = r#"line 2: roles.key-admin.permissions[1]: there is no permission "api_keys_raed"; did you mean "api_keys_read"?
-line 2: roles.key-admin.permissions[2]: there is no permission "api_keys_*"; only "*" by itself stands for several
-line 3: roles.key-admin.upstreams[1]: must be a text in quotes, and is of type integer
-line 3: roles.key-admin.upstreams[0]: "datadog/us9" names no known site; known are us1, us3, us5, eu, ap1, ap2, uk1, us1-fed, us2-fed
-line 4: roles.key-admin.nams: unknown key; did you mean "names"?
-line 5: roles.key-admin.keys: must be "own" (keys that the caller made here) or "any"
-line 6: roles.key-admin.reveal: must be true or false, and is of type string
-line 7: roles.key-admin.names: is empty, so that nothing would fit; for all write ["*"], or leave it out
-line 9: roles."no permissions": the role has no `permissions`, so that it can't permit anything
-line 10: roles."no permissions".upstreams: must be a list, and is of type string
-line 13: grants[0].role: there is no role "key-admni" in this file; did you mean "key-admin"?
-line 16: grants[1]: the grant has neither `claim` nor `subject`, so that nobody would get the role; for every caller write subject = "*"
-line 19: grants[2]: the grant has both `claim` and `subject`; write two grants, as a caller who fits one of them would get the role
-line 22: grants[2].subject: is empty
-line 23: grants[2].isuer: unknown key; did you mean "issuer"?
-line 25: grants[3]: the grant has no `role`
-line 26: grants[3].claim: must be a text in quotes, and is of type integer
-line 28: rules: unknown key; did you mean "roles"?"#;
+    let expected = r#"the settings have 18 faults:
+  roles.key-admin.permissions[1] (line 2): there is no permission "api_keys_raed"; did you mean "api_keys_read"?
+  roles.key-admin.permissions[2] (line 2): there is no permission "api_keys_*"; only "*" by itself stands for several
+  roles.key-admin.upstreams[0] (line 3): "datadog/us9" names no known site; known are `us1`, `us3`, `us5`, `eu`, `ap1`, `ap2`, `uk1`, `us1-fed`, `us2-fed`
+  roles.key-admin.upstreams[1] (line 3): this is a whole number, and must be a string
+  roles.key-admin.nams (line 4): there is no such setting; did you mean `names`?
+  roles.key-admin.keys (line 5): this must be "own" (keys that the caller made here) or "any"
+  roles.key-admin.reveal (line 6): this is a string, and must be true or false
+  roles.key-admin.names (line 7): this is empty, so that nothing would fit; for all write ["*"], or leave it out
+  roles."no permissions" (line 9): the role has no `permissions`, so that it can't permit anything
+  roles."no permissions".upstreams (line 10): this is a string, and must be an array
+  grants[0].role (line 13): there is no role "key-admni" in this file; did you mean "key-admin"?
+  grants[1] (line 16): the grant has neither `claim` nor `subject`, so that nobody would get the role; for every caller write subject = "*"
+  grants[2] (line 19): the grant has both `claim` and `subject`; write two grants, as a caller who fits one of them would get the role
+  grants[2].subject (line 22): this must not be empty
+  grants[2].isuer (line 23): there is no such setting; did you mean `issuer`?
+  grants[3].role (line 25): this is missing, and has no default
+  grants[3].claim (line 26): this is a whole number, and must be a string
+  rules (line 28): there is no such setting; did you mean `roles`?"#;
+    assert_eq!(faults.to_string(), expected);
+
+    let text = "[[roles]]\npermissions = []\n[grants]\nrole = \"x\"\n";
+    let faults = Policy::parse(text, &CONTRACT).unwrap_err();
+    let expected = "the settings have 2 faults:
+  roles (line 1): this is an array, and must be a table
+  grants (line 3): this is a table, and must be an array: write `[[grants]]`";
     assert_eq!(faults.to_string(), expected);
 }
 
@@ -325,12 +333,13 @@ fn a_file_that_is_not_toml_is_told_by_line() {
     let text = "[roles.x]\npermissions = [\n\n[[grants]\nrole = x\n[roles.x]\n";
     let faults = Policy::parse(text, &CONTRACT).unwrap_err();
     assert!(faults.0.len() > 1, "{faults}");
-    assert!(faults.0.iter().all(|it| it.path.is_empty() && it.line > 1));
+    let has_line = |it: &Fault| it.path.is_empty() && it.line.is_some_and(|line| line > 1);
+    assert!(faults.0.iter().all(has_line), "{faults}");
     let twice = Policy::parse(
         "[roles.x]\npermissions = [\"*\"]\npermissions = []",
         &CONTRACT,
     );
-    let twice = twice.unwrap_err().to_string();
+    let twice = twice.unwrap_err().0[0].to_string();
     assert!(twice.starts_with("line 3: "), "{twice}");
 }
 

@@ -7,22 +7,23 @@
 use std::fmt;
 
 use super::glob;
+use crate::{datadog::site, settings::list};
 
-/// The vendors, and the sites that each has. None: sites are named freely.
-const PROVIDERS: [(&str, &[&str]); 3] = [
-    (
-        "datadog",
-        &[
-            "us1", "us3", "us5", "eu", "ap1", "ap2", "uk1", "us1-fed", "us2-fed",
-        ],
-    ),
-    ("braintrust", &[]),
-    ("coveo", &["us", "ca", "eu", "au", "hipaa"]),
-];
+/// The vendors.
+const PROVIDERS: [&str; 3] = ["datadog", "braintrust", "coveo"];
+
+/// The sites that a vendor has. None: they are named freely.
+fn sites(provider: &str) -> Vec<&'static str> {
+    match provider {
+        "datadog" => site::ALL.into_iter().filter_map(site::name).collect(),
+        "coveo" => vec!["us", "ca", "eu", "au", "hipaa"],
+        _ => Vec::new(),
+    }
+}
 
 /// Whether a provider of operations is a vendor, and not keygate itself.
 pub(super) fn is_vendor(provider: &str) -> bool {
-    PROVIDERS.iter().any(|(it, _)| *it == provider)
+    PROVIDERS.contains(&provider)
 }
 
 /// A valid pattern of upstream names.
@@ -69,22 +70,22 @@ impl Pattern {
             ));
         }
         let fitting: Vec<_> = PROVIDERS
-            .iter()
-            .filter(|(it, _)| glob::matches(provider, it))
+            .into_iter()
+            .filter(|it| glob::matches(provider, it))
+            .map(sites)
             .collect();
         if fitting.is_empty() {
             return Err(format!(
                 "{text:?} names no known provider; known are {}",
-                list(PROVIDERS.iter().map(|(it, _)| *it))
+                list(PROVIDERS)
             ));
         }
         let has_site =
-            |sites: &[&str]| sites.is_empty() || sites.iter().any(|it| glob::matches(site, it));
-        if !fitting.iter().any(|(_, sites)| has_site(sites)) {
-            let known = fitting.iter().flat_map(|(_, sites)| sites.iter().copied());
+            |sites: &Vec<&str>| sites.is_empty() || sites.iter().any(|it| glob::matches(site, it));
+        if !fitting.iter().any(has_site) {
             return Err(format!(
                 "{text:?} names no known site; known are {}",
-                list(known)
+                list(fitting.into_iter().flatten())
             ));
         }
         if let ("braintrust", Some(org)) = (provider, org)
@@ -125,10 +126,6 @@ impl fmt::Display for Pattern {
     }
 }
 
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,10 +164,10 @@ mod tests {
             ("datadog/us1/main/x", "is no pattern"),
             ("datadog/", "empty part"),
             ("/us1", "empty part"),
-            ("datadoc/us1", "known are datadog, braintrust, coveo"),
-            ("datadog/us2", "known are us1, us3"),
-            ("datadog/US1", "known are us1, us3"),
-            ("coveo/us1", "known are us, ca, eu, au, hipaa"),
+            ("datadoc/us1", "known are `datadog`, `braintrust`, `coveo`"),
+            ("datadog/us2", "known are `us1`, `us3`"),
+            ("datadog/US1", "known are `us1`, `us3`"),
+            ("coveo/us1", "known are `us`, `ca`, `eu`, `au`, `hipaa`"),
             ("braintrust/default/org", "write \"braintrust/default\""),
         ] {
             let fault = Pattern::parse(pattern).unwrap_err();

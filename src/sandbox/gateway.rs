@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::{datadog, http, issuer};
-use crate::{clock::Clock, config, datadog::site, random::Random, server, tasks::Tasks};
+use crate::{clock::Clock, config, datadog::site, random::Random, server, settings, tasks::Tasks};
 
 /// The policy of the sandbox.
 const POLICY: &str = include_str!("policy.toml");
@@ -57,7 +57,7 @@ pub enum Error {
     Issuer(#[from] issuer::Error),
     /// The configuration that was written has faults.
     #[error(transparent)]
-    Config(#[from] config::Faults),
+    Config(#[from] settings::Faults),
     /// The gateway can't start.
     #[error(transparent)]
     Server(#[from] server::Error),

@@ -42,7 +42,7 @@ pub enum Error {
         reason: String,
     },
     /// The certificate and the key don't fit, or are not supported.
-    #[error("the certificate and key can't be used: {0}")]
+    #[error("the certificate and key can't be used")]
     Tls(#[from] rustls::Error),
 }
 

@@ -244,16 +244,16 @@ impl Client {
     }
 }
 
-/// Blots out whatever looks like the value of a key: 32 or more hexadecimal
-/// digits on end.
+/// Blots out whatever looks like the value of a key or token: 32 or more letters
+/// and digits on end. Ids (UUIDs) and words don't.
 fn redact_keys(words: &str) -> String {
     const KEY: usize = 32;
     let mut out = String::with_capacity(words.len());
     let mut rest = words;
-    while let Some(start) = rest.find(|it: char| it.is_ascii_hexdigit()) {
+    while let Some(start) = rest.find(|it: char| it.is_ascii_alphanumeric()) {
         let (before, run) = rest.split_at(start);
         let end = run
-            .find(|it: char| !it.is_ascii_hexdigit())
+            .find(|it: char| !it.is_ascii_alphanumeric())
             .unwrap_or(run.len());
         let (run, after) = run.split_at(end);
         out.push_str(before);
@@ -269,6 +269,15 @@ impl fmt::Debug for Client {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// Which upstream a request means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one of this full name, whether it is configured or not.
+    Named(String),
+    /// One of these: the caller has to say which, for none is the default.
+    Open(Vec<String>),
 }
 
 /// The configured upstreams, and which one a request means.
@@ -289,14 +298,22 @@ impl Registry {
         self.clients.insert(name, Arc::new(client));
     }
 
-    /// The full name that a place and a configured name mean: the place's
-    /// default where the name is empty.
+    /// What a place and a configured name mean, an empty name where the caller
+    /// gave none.
     #[must_use]
-    pub fn name(&self, place: &str, name: &str) -> String {
-        match (name, self.defaults.get(place)) {
-            ("", Some(default)) => default.clone(),
-            ("", None) => place.to_owned(),
-            (name, _) => format!("{place}/{name}"),
+    pub fn choose(&self, place: &str, name: &str) -> Choice {
+        if !name.is_empty() {
+            return Choice::Named(format!("{place}/{name}"));
+        }
+        if let Some(default) = self.defaults.get(place) {
+            return Choice::Named(default.clone());
+        }
+        let is_there = |it: &&String| it.rsplit_once('/').is_some_and(|(at, _)| at == place);
+        let candidates: Vec<_> = self.clients.keys().filter(is_there).cloned().collect();
+        if candidates.is_empty() {
+            Choice::Named(place.to_owned())
+        } else {
+            Choice::Open(candidates)
         }
     }
 
@@ -329,6 +346,15 @@ mod tests {
             redact_keys(&words),
             "key [redacted] of 1234, [redacted] not found"
         );
-        assert_eq!(redact_keys("no key é here"), "no key é here");
+        for words in [
+            "no key é here",
+            "no API key 0a0a0a0a-0000-4000-8000-000000000000",
+        ] {
+            assert_eq!(redact_keys(words), words);
+        }
+        assert_eq!(
+            redact_keys("ddpat_0123456789ABCDEFGHIJKL_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ?"),
+            "ddpat_0123456789ABCDEFGHIJKL_[redacted]?"
+        );
     }
 }

@@ -7,8 +7,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use keygate::upstream::credentials::Source;
 use keygate::{
     auth::Jwks,
-    config::{Config, Faults, Format},
+    config::{Config, Format},
     contract::proto::keygate::datadog::v2::Site,
+    settings::Faults,
 };
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
@@ -325,7 +326,7 @@ format = "xml"
             "audit.store (line 30): the folder DIR/missing is not there",
             "audit.signing_key.file (line 31): DIR/key is not an Ed25519 private key",
             "datadog[0].site (line 34): this must be one of `us1`, `us3`",
-            "datadog[0].org (line 35): this must be at most 64 letters",
+            "datadog[0].org (line 35): this must be 1 to 64 letters",
             "datadog[0].api_key (line 36): a credential is not written here",
             "datadog[0].app_key (line 37): this must have one of `env`, `file` and `command`",
             "datadog[0].base_url (line 38): this must be https; http is for",

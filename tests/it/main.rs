@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
+mod canaries;
 mod cassettes;
 mod commands;
 mod configuration;
@@ -15,8 +16,11 @@ mod credentials;
 mod generated_client;
 mod load;
 mod main_job;
+mod matrix;
+mod paths;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
 mod serving;
+mod sites;
 mod support;

@@ -5,3 +5,4 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod python;
 pub(crate) mod serve;
+pub(crate) mod served;

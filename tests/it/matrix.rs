@@ -1,0 +1,202 @@
+//! Role × method: a matrix that is checked in, held against the contract and
+//! against the running gateway.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keygate::{contract::Contract, policy};
+use prost_reflect::{DynamicMessage, Value};
+
+use crate::support::{
+    gateway::{Client, methods},
+    served::{SANDBOX_POLICY, Served, id, requests},
+};
+
+const MATRIX: &str = include_str!("matrix.txt");
+const SANDBOX_ROLES: [&str; 5] = ["admin", "operator", "reader", "auditor", "nobody"];
+
+struct Matrix {
+    roles: Vec<&'static str>,
+    rows: BTreeMap<&'static str, BTreeSet<&'static str>>,
+}
+
+impl Matrix {
+    fn read() -> Self {
+        let lines = MATRIX.lines().filter(|it| !it.is_empty());
+        let mut lines = lines.filter(|it| !it.starts_with('#'));
+        let roles = lines.next().unwrap().strip_prefix("roles: ").unwrap();
+        let roles: Vec<_> = roles.split(' ').collect();
+        let mut rows = BTreeMap::new();
+        for line in lines {
+            let (method, permitted) = line.split_once(": ").unwrap();
+            let permitted: BTreeSet<_> = match permitted {
+                "*" => roles.iter().copied().collect(),
+                permitted => permitted.split(' ').collect(),
+            };
+            for role in &permitted {
+                assert!(roles.contains(role), "{method}: no such role: {role}");
+            }
+            let before = rows.insert(method, permitted);
+            assert!(before.is_none(), "{method} is there twice");
+        }
+        Self { roles, rows }
+    }
+
+    /// The methods that a role may call and not everyone may.
+    fn of(&self, role: &str) -> Vec<&'static str> {
+        let rows = self.rows.iter();
+        let own = rows.filter(|(_, it)| it.len() < self.roles.len() && it.contains(role));
+        own.map(|(method, _)| *method).collect()
+    }
+}
+
+/// The permissions that are documented: those of the contract, and keygate's own.
+fn permissions() -> BTreeSet<String> {
+    let contract = Contract::load().unwrap();
+    let all = contract.permissions().into_iter();
+    let own = [policy::ACCESS_READ, policy::AUDIT_READ];
+    all.chain(own).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_method_and_every_permission_of_the_contract_is_in_the_matrix() {
+    let matrix = Matrix::read();
+    let (served, known) = (methods(), matrix.rows.keys().copied().collect::<Vec<_>>());
+    assert_eq!(served, known, "the contract, and the matrix");
+    let single = matrix.roles.iter().filter(|it| !SANDBOX_ROLES.contains(it));
+    let single: BTreeSet<_> = single.map(|it| (*it).to_owned()).collect();
+    assert_eq!(permissions(), single, "the permissions, and the roles");
+}
+
+#[test]
+fn a_role_with_only_api_keys_read_gets_the_first_two_reads_and_nothing_else() {
+    let service = "keygate.datadog.v2.ApiKeyService";
+    let reads = [
+        format!("{service}/GetApiKey"),
+        format!("{service}/ListApiKeys"),
+    ];
+    assert_eq!(Matrix::read().of("api_keys_read"), reads);
+}
+
+#[test]
+fn a_token_can_be_revoked_with_either_of_its_two_permissions() {
+    let matrix = Matrix::read();
+    let revoke = "keygate.datadog.v2.PersonalAccessTokenService/RevokePersonalAccessToken";
+    for permission in ["user_app_keys", "org_app_keys_write"] {
+        assert!(matrix.of(permission).contains(&revoke), "{permission}");
+    }
+    assert_eq!(
+        matrix.rows[revoke].len(),
+        4,
+        "and otherwise by admin and operator only"
+    );
+}
+
+fn policy_text() -> String {
+    permissions()
+        .iter()
+        .map(|it| {
+            format!(
+                "\n[roles.{it}]\npermissions = [\"{it}\"]\nkeys = \"any\"\nmax_scopes = [\"*\"]\n\
+                 allow_unscoped = true\n\n[[grants]]\nrole = \"{it}\"\nclaim = \"{it}\"\n"
+            )
+        })
+        .fold(SANDBOX_POLICY.to_owned(), |text, role| text + &role)
+}
+
+#[tokio::test]
+async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
+    let matrix = Matrix::read();
+    let served = Served::with_policy(&policy_text()).await;
+    let client = served.client();
+    let contract = Contract::load().unwrap();
+    let admin = served.token("admin", &["admin"]);
+    let mut wrong = Vec::new();
+    for role in &matrix.roles {
+        let token = match *role {
+            "nobody" => served.token("nobody", &[]),
+            role => served.token(role, &[role]),
+        };
+        for (method, permitted) in &matrix.rows {
+            let maker = if *role == "operator" { &token } else { &admin };
+            let target = make_for(&client, method, maker).await;
+            let request = request(&client, method, &target);
+            let before = requests(served.site()).len();
+            let answer = client.call(method, Some(&token), &request).await;
+            let got = (answer.code(), answer.reason());
+            let expected = if permitted.contains(role) {
+                ("OK", String::new())
+            } else {
+                ("PERMISSION_DENIED", "POLICY_DENIED".to_owned())
+            };
+            if got != expected {
+                wrong.push(format!("{role} {method}: {got:?}, not {expected:?}"));
+            }
+            if expected.0 != "OK" {
+                let sent = requests(served.site()).len() - before;
+                assert_eq!(sent, 0, "{role} {method}: denied, and sent");
+                let missing = contract.operation(method).unwrap().permissions.join(",");
+                let details = answer.details().unwrap();
+                let told = &details.error_info().unwrap().metadata["permission"];
+                assert_eq!(*told, missing, "{role} {method}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Makes what a method is to be called on, if it takes an id. Its id.
+async fn make_for(client: &Client, method: &str, token: &str) -> String {
+    let input = client.method(method).input();
+    let maker = if input.get_field_by_name("api_key_id").is_some() {
+        "ApiKeyService/CreateApiKey"
+    } else if input.get_field_by_name("app_key_id").is_some() {
+        "CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey"
+    } else if input.get_field_by_name("token_id").is_some() {
+        "PersonalAccessTokenService/CreatePersonalAccessToken"
+    } else {
+        return String::new();
+    };
+    let maker = format!("keygate.datadog.v2.{maker}");
+    let request = request(client, &maker, "");
+    id(client.call(&maker, Some(token), &request).await)
+}
+
+/// A request that no role's ceiling refuses: a new application key is scoped.
+fn request(client: &Client, method: &str, id: &str) -> DynamicMessage {
+    let mut request = client.request(method, id);
+    if method.ends_with("/CreateCurrentUserApplicationKey") {
+        let kind = client.method(method).input();
+        let kind = kind.get_field_by_name("scopes").unwrap().kind();
+        let mut scopes = DynamicMessage::new(kind.as_message().unwrap().clone());
+        let values = vec![Value::String("dashboards_read".to_owned())];
+        scopes.set_field_by_name("values", Value::List(values));
+        request.set_field_by_name("scopes", Value::Message(scopes));
+    }
+    request
+}
+
+#[tokio::test]
+async fn only_who_may_read_access_may_ask_about_others() {
+    let matrix = Matrix::read();
+    let served = Served::with_policy(&policy_text()).await;
+    let client = served.client();
+    let method = "keygate.access.v1.AccessService/ExplainAccess";
+    let mut request = client.request(method, "");
+    let kind = client
+        .method(method)
+        .input()
+        .get_field_by_name("subject")
+        .unwrap()
+        .kind();
+    let other = DynamicMessage::new(kind.as_message().unwrap().clone());
+    request.set_field_by_name("subject", Value::Message(other));
+    for role in matrix.roles {
+        let token = served.token(role, &[role]);
+        let answer = client.call(method, Some(&token), &request).await;
+        let expected = match role {
+            "admin" | "keygate_access_read" => "OK",
+            _ => "PERMISSION_DENIED",
+        };
+        assert_eq!(answer.code(), expected, "{role}");
+    }
+}
