@@ -208,8 +208,10 @@ impl Call {
     pub async fn intend(&self) -> Result<(), audit::Error> {
         let record = {
             let mut state = self.state();
+            let record = self.ledger.trail.next(&state.record, Kind::Intent);
+            // only now: whatever fails before this has left no intent
             state.intended = true;
-            self.ledger.trail.next(&state.record, Kind::Intent)
+            record
         };
         self.ledger.trail.append(record).await.map(drop)
     }
@@ -233,9 +235,11 @@ impl Call {
 
     fn end(&self, conclusion: Conclusion) -> Option<Entry> {
         let mut state = self.state();
-        if std::mem::replace(&mut state.concluded, true) {
+        if state.concluded {
             return None;
         }
+        let now = self.ledger.clock.instant();
+        let took = now.saturating_duration_since(self.started);
         let (kind, before) = (conclusion.kind, &state.record);
         let mut record = self.ledger.trail.next(before, kind);
         record.items = before.items;
@@ -243,12 +247,9 @@ impl Call {
         record
             .upstream_request_id
             .clone_from(&before.upstream_request_id);
+        // last: a failure up to here leaves the call to be concluded by the next
+        state.concluded = true;
         drop(state);
-        let took = self
-            .ledger
-            .clock
-            .instant()
-            .saturating_duration_since(self.started);
         record.outcome = conclusion.outcome;
         record.code = Some(code_name(conclusion.code).to_owned());
         record.reason = conclusion.reason.map(str::to_owned);

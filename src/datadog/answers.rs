@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::operation::{Many, One, many, one};
+use super::operation::{Many, One, many, nothing, one};
 use crate::{
     contract::proto::keygate::datadog::v2::{
         AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
@@ -197,8 +197,8 @@ macro_rules! singles {
 macro_rules! empties {
     ($($response:ident),* $(,)?) => {$(
         impl Answer for $response {
-            fn read(_: &[u8]) -> Result<Self, Malformed> {
-                Ok(Self {})
+            fn read(body: &[u8]) -> Result<Self, Malformed> {
+                nothing(body).map(|()| Self {})
             }
 
             fn keys(&self) -> Vec<Key<'_>> {

@@ -15,7 +15,7 @@ use crate::{
     audit,
     contract::proto::keygate::datadog::v2::{IncludedResource, Scopes, Site},
     gateway::operation as gateway,
-    json::Malformed,
+    json::{Malformed, Members},
     status::Violation,
     upstream::Request,
 };
@@ -356,6 +356,20 @@ pub struct Many<R, M> {
 
 fn text(body: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))
+}
+
+/// Reads an answer that tells nothing beyond its status: it has no body, or a
+/// JSON object. Anything else comes from somebody between us and upstream, and
+/// says nothing about what upstream did.
+///
+/// # Errors
+/// [`Malformed`] if it is none.
+pub fn nothing(body: &[u8]) -> Result<(), Malformed> {
+    let body = text(body)?;
+    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
+        return Ok(());
+    }
+    Err(Malformed("the answer is not a JSON object"))
 }
 
 /// Reads an answer with one resource.

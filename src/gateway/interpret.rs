@@ -23,6 +23,11 @@ pub(super) fn answer<O: Operation>(
     let status = result.as_ref().ok().map(|it| it.status.as_u16());
     let metrics = &call.ledger().metrics;
     metrics.upstream_answered(client.name(), status);
+    // of this request alone: another one of the same call may have been answered
+    call.note(|record| {
+        record.upstream_status = status;
+        record.upstream_request_id = None;
+    });
     let answer = result.map_err(|error| {
         let failure = lost(&error, client, is_mutation, call);
         tracing::warn!(
@@ -34,7 +39,6 @@ pub(super) fn answer<O: Operation>(
         failure
     })?;
     call.note(|record| {
-        record.upstream_status = status;
         record.upstream_request_id = answer.request_id().map(|it| client.clean(it));
     });
     if answer.status.is_success() {

@@ -118,7 +118,12 @@ where
         let (inner, shared) = (self.inner.clone(), self.shared.clone());
         Box::pin(async move {
             let request_id = HeaderValue::try_from(call.request_id());
-            let mut response = match around(&shared, &call, inner, request).await {
+            let answer = AssertUnwindSafe(around(&shared, &call, inner, request));
+            let answer = answer.catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(call = call.id(), "a call panicked");
+                Err(Error::Internal)
+            });
+            let mut response = match answer {
                 Ok(response) => response,
                 Err(error) => refuse(&call, error).await,
             };
@@ -175,11 +180,7 @@ where
     request.headers_mut().remove(http::header::AUTHORIZATION);
     request.extensions_mut().insert(call.clone());
     request.extensions_mut().insert(caller);
-    let answer = AssertUnwindSafe(inner.call(request)).catch_unwind().await;
-    let Ok(Ok(response)) = answer else {
-        tracing::error!(call = call.id(), "a call panicked");
-        return Err(Error::Internal);
-    };
+    let Ok(response) = inner.call(request).await;
     match of_transport(response.headers()) {
         None => Ok(response),
         Some(error) => Err(error),

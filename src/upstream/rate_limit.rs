@@ -86,6 +86,8 @@ impl RateLimits {
             (false, None) => return None,
         };
         let wait = wait.min(LONGEST);
+        // an answer that names no limit is about the one that the route is known to have
+        let limit = limit.or_else(|| known.names.get(route).cloned());
         let bucket = limit.clone().unwrap_or_else(|| route.to_owned());
         known.closed.insert(bucket, self.clock.instant() + wait);
         Some(Closed { wait, limit })

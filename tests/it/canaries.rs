@@ -121,18 +121,18 @@ impl Hunt {
 
     async fn call(&mut self, method: &str, token: Option<&str>, request: &DynamicMessage) {
         let answer = self.client.call(method, token, request).await;
-        self.see(method, answer);
+        // the answer to one who may reveal holds the value; that to a list never
+        let revealed = token == Some(&self.admin) && !method.contains("/List");
+        self.see(method, answer, revealed);
     }
 
-    fn see(&mut self, method: &str, answer: Answer) {
+    fn see(&mut self, method: &str, answer: Answer, revealed: bool) {
         *self.codes.entry(answer.code()).or_default() += 1;
         let id = answer.request_id.unwrap_or_default();
         self.seen.push(("a request id".to_owned(), id.into_bytes()));
         let seen = match answer.result {
             Ok(response) => {
-                let is_list = method.contains("/List");
-                if is_list {
-                    // a list never holds a value
+                if !revealed {
                     let bytes = response.encode_to_vec();
                     self.seen.push((format!("{method}'s answer"), bytes));
                 }
@@ -218,7 +218,8 @@ fn repeating(secrets: &[String]) -> Vec<Json> {
     faults
 }
 
-#[tokio::test]
+// the client has to answer while the test waits for the gateway to end
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
     let mut hunt = Hunt::start().await;
     let admin = hunt.admin.clone();
@@ -235,8 +236,9 @@ async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
                 let request = hunt.request(&method, site).await;
                 hunt.call(&method, Some(token), &request).await;
             }
-            // what upstream refuses, in words that hold secrets
-            if method.starts_with("keygate.access.v1.") {
+            // what upstream refuses, in words that hold secrets: keys' values,
+            // and credentials that don't look like any
+            if site == 1 || method.starts_with("keygate.access.v1.") {
                 continue;
             }
             let request = hunt.request(&method, site).await;
@@ -286,7 +288,7 @@ async fn everywhere(mut hunt: Hunt) {
 
     // it was looked at something, and everything happened
     assert!(hunt.search.secrets() > 100, "{}", hunt.search.secrets());
-    assert!(records.len() > 500, "{}", records.len());
+    assert!(records.len() > 400, "{}", records.len());
     assert!(log.lines().count() > 500, "{}", log.lines().count());
     for code in [
         "OK",

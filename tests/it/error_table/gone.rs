@@ -1,0 +1,121 @@
+//! Clients that go away after the request has reached upstream.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use prost::Message as _;
+use serde_json::{Value as Json, json};
+
+use super::{
+    bench::{BRIEF, Bench, call},
+    expected::{End, Expected, records_of},
+    method::{self, Kind, Method},
+};
+use crate::support::gateway::{PATIENCE, records};
+
+#[tokio::test]
+async fn a_call_whose_client_went_away_is_brought_to_an_end_and_recorded() {
+    let bench = Bench::start().await;
+    let methods = method::all();
+    let asking: Vec<_> = methods
+        .iter()
+        .filter(|it| it.kind != Kind::Local)
+        .cloned()
+        .collect();
+    let changing: Vec<_> = asking
+        .iter()
+        .filter(|it| it.is_mutation())
+        .cloned()
+        .collect();
+    // of the others upstream says nothing more; these changes it makes after all
+    go_away(&bench, "never", &asking, &json!({ "hang": true }), "hang").await;
+    let late = json!({ "delay_ms": 500 });
+    go_away(&bench, "late", &changing, &late, "delay").await;
+
+    let cells = asking
+        .iter()
+        .map(|method| (request_id("never", method), method, never(method)));
+    let late = changing
+        .iter()
+        .map(|method| (request_id("late", method), method, made()));
+    let cells: Vec<_> = cells.chain(late).collect();
+    let ids: Vec<_> = cells.iter().map(|(id, ..)| id.as_str()).collect();
+    all_ended(&bench, &ids).await;
+    let records = records_of(bench.end().await);
+    let problems = cells.iter().flat_map(|(id, method, expected)| {
+        let problems = expected.problems_of_records(method, &records[id]);
+        problems.into_iter().map(move |it| format!("{id}: {it}"))
+    });
+    let problems: Vec<_> = problems.collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn request_id(answer: &str, method: &Method) -> String {
+    format!("{answer}.{}", method.name)
+}
+
+/// What is recorded when upstream does not answer. A read ends with its client;
+/// a change goes on for as long as upstream is given.
+fn never(method: &Method) -> Expected {
+    if method.is_mutation() {
+        Expected::new("UNKNOWN", "OUTCOME_UNKNOWN", End::Outcome("unknown"))
+    } else {
+        Expected::new("CANCELLED", "CANCELLED", End::Outcome("unknown"))
+    }
+}
+
+/// What is recorded when upstream makes the change after the client has gone.
+fn made() -> Expected {
+    Expected {
+        upstream: Some(200..=204),
+        ..Expected::new("OK", "", End::Outcome("succeeded"))
+    }
+}
+
+/// Calls them all, and drops the calls once upstream has received them.
+async fn go_away(bench: &Bench, answer: &str, methods: &[Method], fault: &Json, name: &str) {
+    let mut calls = Vec::new();
+    for method in methods {
+        let key = bench.key(method).await;
+        let org = if answer == "never" { BRIEF } else { "main" };
+        let message = bench.message(method, &key, org).encode_to_vec();
+        let token = Some(bench.sandbox.token("admin"));
+        let request = call(message.into(), token, &request_id(answer, method));
+        calls.push((method, request));
+    }
+    bench.fault(Some(json!({ "fault": fault }))).await;
+    let calls = calls.into_iter().map(|(method, request)| {
+        let client = bench.client.clone();
+        async move { client.send(&method.name, request).await }
+    });
+    let received = async {
+        while bench.hit_by(name).await.len() < methods.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = join_all(calls) => panic!("all were answered before upstream had received all"),
+        () = received => {}
+    }
+    bench.fault(None).await;
+}
+
+/// Waits until each of the calls has ended.
+async fn all_ended(bench: &Bench, ids: &[&str]) {
+    let ended = async {
+        loop {
+            let records = records_of(records(&bench.config, &[]));
+            let ended = |id: &&&str| {
+                let records = records.get(**id).map_or(&[][..], Vec::as_slice);
+                records.iter().any(|it| it["kind"] != "intent")
+            };
+            if ids.iter().filter(ended).count() == ids.len() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("a call has no end");
+}

@@ -1,0 +1,182 @@
+//! Handlers that panic: at every point at which they ask for the time or for
+//! randomness, one after the other. These come from outside, so a test can make
+//! the real handler panic there.
+
+use std::{
+    panic,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Instant, SystemTime},
+};
+
+use keygate::{
+    clock::{self, Clock},
+    config::Config,
+    random::{self, Random},
+    server::Server,
+};
+use prost::Message as _;
+use prost_reflect::{ReflectMessage as _, Value};
+use serde_json::Value as Json;
+
+use super::{
+    bench::{NO_KEY, call, configuration},
+    expected::{End, Expected, internals, records_of},
+    method,
+};
+use crate::support::gateway::{Client, Sandbox, records};
+
+/// What the panics say; nobody outside may read it.
+const WORDS: &str = "panicked on purpose in src/error_table.rs";
+
+/// Keeps the panics that are on purpose out of the output: there are hundreds.
+fn be_quiet() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref() != Some(&WORDS) {
+            usual(info);
+        }
+    }));
+}
+
+/// Time and randomness that panic at the n-th use.
+#[derive(Clone)]
+struct Trap {
+    left: Arc<AtomicUsize>,
+    clock: Clock,
+    random: Random,
+}
+
+impl Trap {
+    fn new() -> Self {
+        Self {
+            left: Arc::default(),
+            clock: Clock::system(),
+            random: Random::system(),
+        }
+    }
+
+    /// Panics at the n-th use from now, 1 being the next.
+    fn set(&self, n: usize) {
+        self.left.store(n, SeqCst);
+    }
+
+    /// Whether it has not panicked since it was set. It will not any more.
+    fn disarm(&self) -> bool {
+        self.left.swap(0, SeqCst) > 0
+    }
+
+    fn used(&self) {
+        // the trail's thread is not a handler
+        if tokio::task::try_id().is_none() {
+            return;
+        }
+        let used = self
+            .left
+            .fetch_update(SeqCst, SeqCst, |it| it.checked_sub(1));
+        if used == Ok(1) {
+            panic::panic_any(WORDS);
+        }
+    }
+}
+
+impl clock::Source for Trap {
+    fn now(&self) -> SystemTime {
+        self.used();
+        self.clock.now()
+    }
+
+    fn instant(&self) -> Instant {
+        self.used();
+        self.clock.instant()
+    }
+}
+
+impl random::Source for Trap {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.used();
+        buffer.copy_from_slice(&self.random.bytes::<64>()[..buffer.len()]);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes_on() {
+    be_quiet();
+    let sandbox = Sandbox::start();
+    let trap = Trap::new();
+    let path = configuration(&sandbox, "panics", "");
+    let config = Config::load(&path).unwrap();
+    let clock = Clock::from_source(trap.clone());
+    let random = Random::from_source(trap.clone());
+    let server = Server::start(config, clock, random).await.unwrap();
+    let client = Client::new(server.grpc());
+    let token = sandbox.token("admin");
+
+    let mut cells = Vec::new();
+    for method in method::all() {
+        for n in 1.. {
+            let id = format!("{n}.{}", method.name);
+            let mut message = client.request(&method.name, NO_KEY);
+            if let Some(field) = message.descriptor().get_field_by_name("name") {
+                // one name a key, in case upstream minds
+                message.set_field(&field, Value::String(id.clone()));
+            }
+            let request = call(message.encode_to_vec().into(), Some(token), &id);
+            trap.set(n);
+            let answer = client.send(&method.name, request).await;
+            if trap.disarm() {
+                // it has been made to panic everywhere
+                assert_eq!(answer.request_id, Some(id));
+                let fine = ["OK", "NOT_FOUND"].contains(&answer.code());
+                assert!(fine, "{}: {}", method.name, answer.reason());
+                break;
+            }
+            assert!(n < 100, "{}: there is no end to it", method.name);
+            cells.push((method.clone(), id, answer));
+        }
+    }
+    server.shutdown().await.unwrap();
+    let records = records_of(records(&path, &[]));
+    let (mut problems, mut before, mut after) = (Vec::new(), 0, 0);
+    let mut begun = None;
+    for (method, id, answer) in &cells {
+        let Some(records) = records.get(id) else {
+            // until there is a call, a panic breaks the connection
+            if answer.request_id.is_some() || begun == Some(&method.name) {
+                problems.push(format!("{id}: no record"));
+            }
+            continue;
+        };
+        begun = Some(&method.name);
+        let intended = records.iter().any(|it| it["kind"] == "intent");
+        before += usize::from(method.is_mutation() && !intended);
+        after += usize::from(intended);
+        let expected = expected(intended, records);
+        let found = expected
+            .problems_of_answer(id, answer)
+            .into_iter()
+            .chain(expected.problems_of_records(method, records))
+            .chain(answer.result.as_ref().err().and_then(internals));
+        problems.extend(found.map(|it| format!("{id}: {it}")));
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(before > 0 && after > 0, "{before} before, {after} after");
+}
+
+/// A change that was about to be made may have been made; nothing else was done.
+fn expected(intended: bool, records: &[Json]) -> Expected {
+    // upstream may have answered before
+    let status = records.last().and_then(|it| it["upstream_status"].as_u64());
+    let status = status.map(|it| u16::try_from(it).unwrap());
+    let expected = if intended {
+        Expected::new("UNKNOWN", "OUTCOME_UNKNOWN", End::Outcome("unknown"))
+    } else {
+        Expected::new("INTERNAL", "INTERNAL", End::Refused)
+    };
+    Expected {
+        upstream: status.map(|it| it..=it),
+        ..expected
+    }
+}
