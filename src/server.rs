@@ -139,6 +139,15 @@ impl Ending {
         }
         self.closing.cancel();
     }
+
+    /// Ends the streams of those who watch the health: they have seen that it does
+    /// not serve, and would hold the shutdown up.
+    async fn end_watches(&self) {
+        let mut health = self.health.clone();
+        for service in self.services.iter() {
+            health.clear_service_status(service).await;
+        }
+    }
 }
 
 impl Server {
@@ -191,8 +200,9 @@ impl Server {
         let addresses = (address(&grpc)?, address(&http)?);
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
 
-        let connections = listen::connections(grpc, tls, config.server.max_connections, &tasks);
         let closing = ending.closing.clone();
+        let most = config.server.max_connections;
+        let connections = listen::connections(grpc, tls, most, closing.clone(), &tasks);
         let serving = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
@@ -259,12 +269,20 @@ impl Server {
     /// [`Error::Audit`] if the trail had failed, or can't be closed.
     pub async fn shutdown(self) -> Result<(), Error> {
         self.ending.begin("shutting down").await;
-        let closed = self.ending.closed.cancelled();
-        if tokio::time::timeout(self.grace, closed).await.is_err() {
-            tracing::warn!("calls were still under way when the time to finish was over");
+        self.ending.end_watches().await;
+        let time_is_up = tokio::time::sleep(self.grace);
+        tokio::pin!(time_is_up);
+        tokio::select! {
+            () = self.ending.closed.cancelled() => {}
+            () = &mut time_is_up => {
+                tracing::warn!("connections were still open when the time to finish was over");
+            }
         }
-        if !self.tasks.wait(self.grace).await {
-            tracing::warn!("work was still under way when the time to finish was over");
+        tokio::select! {
+            _ = self.tasks.wait(self.grace) => {}
+            () = time_is_up => {
+                tracing::warn!("work was still under way when the time to finish was over");
+            }
         }
         Ok(self.trail.close().await?)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Error, Exit, Result, output, serve::runtime};
-use crate::{clock::Clock, config, contract::Contract, random::Random, server};
+use crate::{clock::Clock, config, contract::Contract, policy::Policy, random::Random, server};
 
 /// Check a configuration and everything that it names
 ///
@@ -22,8 +22,17 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(&self) -> Result {
-        let config = config::Config::load(&self.config)?;
         let contract = Contract::load()?;
+        let config = match config::Config::load(&self.config) {
+            Ok(config) => config,
+            Err(faults) => {
+                let mut all = faults.to_string();
+                if let Some(fault) = self.policy(&contract) {
+                    all += &format!("\n{:#}", anyhow::Error::new(fault));
+                }
+                return Err(Error::new(Exit::Config, anyhow::anyhow!(all)));
+            }
+        };
         let (clock, random) = (Clock::system(), Random::system());
         let check = server::check(&config, &contract, &clock, &random);
         let faults = runtime(1)?.block_on(check);
@@ -40,5 +49,17 @@ impl Args {
             config.datadog.len(),
             config.auth.issuers.len(),
         ))
+    }
+
+    /// What is wrong with the policy of a configuration that has faults, as far as
+    /// it can be told where the policy is.
+    fn policy(&self, contract: &Contract) -> Option<server::Error> {
+        let text = std::fs::read_to_string(&self.config).ok()?;
+        let settings: toml::Table = text.parse().ok()?;
+        let file = settings.get("policy")?.get("file")?.as_str()?;
+        let file = self.config.parent()?.join(file);
+        // a file that is not there is among the configuration's own faults
+        let policy = file.exists().then(|| Policy::load(&file, contract))?;
+        policy.err().map(server::Error::from)
     }
 }

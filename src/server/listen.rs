@@ -22,6 +22,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{config::Tls, tasks::Tasks};
@@ -72,18 +73,19 @@ impl Connected for Connection {
     }
 }
 
-/// Accepts connections until `tasks` are stopped. Handshakes don't hold each
+/// Accepts connections until `closing`, and listens no more from then on. Handshakes don't hold each
 /// other up, and at most `most` connections are open at once.
 pub fn connections(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     most: usize,
+    closing: CancellationToken,
     tasks: &Tasks,
 ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(16);
     let slots = Arc::new(Semaphore::new(most));
     let spawner = tasks.clone();
-    tasks.spawn_background(async move {
+    let accept = async move {
         while let Ok(slot) = slots.clone().acquire_owned().await {
             let (tcp, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -100,6 +102,9 @@ pub fn connections(
             let connect = connect(tcp, Peer { address }, slot, tls.clone(), sender.clone());
             spawner.spawn_background(connect);
         }
+    };
+    tasks.spawn_background(async move {
+        closing.run_until_cancelled_owned(accept).await;
     });
     ReceiverStream::new(receiver)
 }

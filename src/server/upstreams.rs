@@ -42,7 +42,7 @@ pub async fn connect(
     for org in &config.datadog {
         match datadog(org, clock, random).await {
             Ok(client) => registry.add(client, org.default),
-            Err(error) => errors.push(error),
+            Err(more) => errors.extend(more),
         }
     }
     if errors.is_empty() {
@@ -52,7 +52,11 @@ pub async fn connect(
     }
 }
 
-async fn datadog(org: &Org, clock: &Clock, random: &Random) -> Result<upstream::Client, Error> {
+async fn datadog(
+    org: &Org,
+    clock: &Clock,
+    random: &Random,
+) -> Result<upstream::Client, Vec<Error>> {
     const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
     const APP_KEY: HeaderName = HeaderName::from_static("dd-application-key");
     let name = org.name();
@@ -63,15 +67,22 @@ async fn datadog(org: &Org, clock: &Clock, random: &Random) -> Result<upstream::
             fault,
         })
     };
-    let credentials = vec![
-        (API_KEY, load(&org.api_key, "api_key").await?),
-        (APP_KEY, load(&org.app_key, "app_key").await?),
-    ];
+    let api_key = load(&org.api_key, "api_key").await;
+    let credentials = match (api_key, load(&org.app_key, "app_key").await) {
+        (Ok(api_key), Ok(app_key)) => vec![(API_KEY, api_key), (APP_KEY, app_key)],
+        (api_key, app_key) => {
+            return Err([api_key.err(), app_key.err()]
+                .into_iter()
+                .flatten()
+                .collect());
+        }
+    };
     let client = http::client(&http::Options {
         connect_timeout: org.connect_timeout,
         pool_max_idle_per_host: org.max_concurrency,
         ca: org.ca.clone(),
-    })?;
+    })
+    .map_err(|e| vec![e.into()])?;
     let documented = Uri::from_static(site::base_url(org.site).unwrap_or_default());
     let settings = upstream::Settings {
         name: name.clone(),

@@ -5,7 +5,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
 mod canaries;
@@ -23,5 +23,6 @@ mod presence;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
+mod serving;
 mod sites;
 mod support;

@@ -42,7 +42,10 @@ fn file(path: &Path) -> Vec<Interaction> {
     let text = fs::read_to_string(path).unwrap();
     let recording: Json = serde_json::from_str(&text).unwrap();
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-    let all = recording["http_interactions"].as_array().unwrap();
+    let Some(all) = recording["http_interactions"].as_array() else {
+        println!("skipped: {}: not a recording", path.display());
+        return Vec::new();
+    };
     all.iter()
         .enumerate()
         .map(|(at, it)| interaction(&name, at + 1, it))
@@ -59,11 +62,17 @@ fn interaction(file: &str, number: usize, it: &Json) -> Interaction {
         method: request["method"].as_str().unwrap().to_uppercase(),
         path: decoded(uri.path()),
         query: query(uri.query().unwrap_or_default()),
-        body: (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap()),
+        body: (!body.is_empty()).then(|| content(&body)),
         status: u16::try_from(response["status"]["code"].as_u64().unwrap()).unwrap(),
         headers: headers(&response["headers"]),
         answer: bytes(&response["body"]),
     }
+}
+
+/// What a body says: JSON, or a text.
+fn content(body: &[u8]) -> Json {
+    let text = || String::from_utf8_lossy(body).into_owned().into();
+    serde_json::from_slice(body).unwrap_or_else(|_| text())
 }
 
 /// A body: nothing, a text, or an object that holds it, as it is or in base64.

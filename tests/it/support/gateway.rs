@@ -81,6 +81,11 @@ impl Process {
         self.child.wait().unwrap().code()
     }
 
+    /// Its exit code, once it has ended by itself.
+    pub(crate) fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|it| it.code())
+    }
+
     /// What it has logged.
     pub(crate) fn logged(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
