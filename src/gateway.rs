@@ -22,7 +22,7 @@ use crate::{
     auth::Caller,
     call::{Call, Conclusion},
     contract::Contract,
-    policy::{self, Policy},
+    policy::{self, Denial, Policy},
     status::{self, Error},
     upstream::client::{Choice, Registry},
 };
@@ -127,17 +127,30 @@ impl Gateway {
     ) -> std::result::Result<Response<A>, Status> {
         let (call, caller, _, request) = parts(request)?;
         let policy = self.policy();
-        let result = match (caller, self.contract.operation(method)) {
-            (Some(caller), Some(_)) => answer(&policy, &caller, &request).map_err(Failure::from),
-            (None, _) => Err(Error::TokenMissing.into()),
-            (_, None) => Err(Error::Internal.into()),
+        let denied = |denial| call.note_denial(denial, policy.version());
+        let permitted = match (&caller, self.contract.operation(method)) {
+            (Some(caller), Some(operation)) => policy
+                .authorize(caller, operation, None)
+                .map_err(denied)
+                .map(|permit| {
+                    call.note_permit(&permit);
+                    caller
+                }),
+            (None, _) => Err(Error::TokenMissing),
+            (_, None) => Err(Error::Internal),
         };
-        let result = match result {
-            Ok(answer) => match call.conclude(Conclusion::succeeded(None)).await {
-                Ok(()) => Ok(answer),
-                Err(_) => Err(Error::AuditUnavailable.into()),
-            },
-            Err(failure) => Err(failure),
+        let answered = permitted.and_then(|caller| {
+            answer(&policy, caller, &request).map_err(|error| match error {
+                Error::PolicyDenied { missing, rule } => denied(Denial { missing, rule }),
+                error => error,
+            })
+        });
+        let result = match answered {
+            Ok(answer) => {
+                let concluded = conclude(&call, Conclusion::succeeded(None)).await;
+                concluded.map(|()| answer)
+            }
+            Err(error) => Err(error.into()),
         };
         finish(&call, result).await
     }

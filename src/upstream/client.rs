@@ -146,9 +146,11 @@ impl Client {
         }
         match result {
             Ok(result) => result,
+            // the caller still has time: this attempt is over, not the call
             Err(_) if until < deadline && !sent => {
                 Err(Error::NotSent("no connection in time", None))
             }
+            Err(_) if until < deadline => Err(Error::Lost("no answer in time", None)),
             Err(_) => Err(Error::Deadline { sent }),
         }
     }

@@ -20,6 +20,7 @@ mod main_job;
 mod matrix;
 mod paths;
 mod presence;
+mod readme;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;

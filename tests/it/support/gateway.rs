@@ -30,7 +30,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running sandbox. It ends when it is dropped.
 pub(crate) struct Sandbox {
-    process: Process,
+    _process: Process,
     summary: Json,
 }
 
@@ -123,16 +123,10 @@ impl Sandbox {
         all.extend(arguments);
         let mut process = Process::start(&all);
         let summary = serde_json::from_str(&process.first_line()).unwrap();
-        Self { process, summary }
-    }
-
-    pub(crate) fn process(&mut self) -> &mut Process {
-        &mut self.process
-    }
-
-    /// What it told when it was ready.
-    pub(crate) fn summary(&self) -> &Json {
-        &self.summary
+        Self {
+            _process: process,
+            summary,
+        }
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -141,10 +135,6 @@ impl Sandbox {
 
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.text("/grpc").parse().unwrap()
-    }
-
-    pub(crate) fn http(&self) -> &str {
-        self.text("/http")
     }
 
     pub(crate) fn data_dir(&self) -> &Path {

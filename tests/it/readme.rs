@@ -1,0 +1,94 @@
+//! What the README says is so: its configuration, its policy and its commands.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::support::gateway::Sandbox;
+
+const README: &str = include_str!("../../README.md");
+
+/// The code block of a language that holds these words.
+fn block<'a>(language: &str, words: &str) -> &'a str {
+    let opening = format!("```{language}\n");
+    let blocks = README.split(opening.as_str()).skip(1);
+    let blocks = blocks.filter_map(|it| it.split_once("```"));
+    let mut found = blocks.map(|(code, _)| code).filter(|it| it.contains(words));
+    found.next().unwrap()
+}
+
+/// The commands of keygate's, one each.
+fn commands() -> Vec<&'static str> {
+    let lines = README.lines();
+    lines
+        .filter_map(|it| it.strip_prefix("    keygate "))
+        .collect()
+}
+
+fn run(command: &str, folder: &Path) -> Output {
+    let words = command.split(" < ").next().unwrap().split_whitespace();
+    Command::new(env!("CARGO_BIN_EXE_keygate"))
+        .args(words)
+        .current_dir(folder)
+        .env("DD_API_KEY", "0123456789abcdef0123456789abcdef")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn its_commands_run_with_its_configuration_and_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    write("keygate.toml", block("toml", "[server]"));
+    write("policy.toml", block("toml", "[[grants]]"));
+    write("tls.crt", &certificate);
+    write("tls.key", &key.serialize_pem());
+    write("clients.crt", &certificate);
+    write("dd-app-key", "0123456789abcdef0123456789abcdef01234567");
+    let sandbox = Sandbox::start();
+
+    let mut seen = 0;
+    for command in commands() {
+        let (folder, code) = match command.split_whitespace().next().unwrap() {
+            "check" => (folder.path(), 0),
+            // the role of the example has no rights on that site
+            "policy" => (folder.path(), 77),
+            "audit" => (sandbox.data_dir(), 0),
+            // runs until it is told to stop: `serving` does that
+            "serve" => continue,
+            _ => panic!("{command}: nothing tests it"),
+        };
+        let output = run(command, folder);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{command}: {errors}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "the README has lost its commands");
+    let permitted = "policy explain --policy policy.toml --claim payments \
+                     DeleteApiKey datadog/us1/main";
+    assert_eq!(run(permitted, folder.path()).status.code(), Some(0));
+}
+
+#[test]
+fn its_table_has_every_reason() {
+    let source = include_str!("../../src/status.rs");
+    let reasons = source.split_once("pub fn reason(").unwrap().1;
+    let reasons = reasons.split_once("\n    }\n").unwrap().0;
+    let mut told = 0;
+    for reason in reasons.split('"').skip(1).step_by(2) {
+        // these two are what any client library knows by the code alone
+        if !["CANCELLED", "UNSUPPORTED"].contains(&reason) {
+            assert!(README.contains(&format!("`{reason}`")), "{reason}");
+            told += 1;
+        }
+    }
+    assert!(told > 15);
+}
