@@ -100,6 +100,9 @@ fn for_people(it: &Summary) -> String {
         .map(|(name, token)| format!("  {name}: {}\n\n", token.expose()))
         .collect();
     let (grpc, http, config) = (it.grpc, &it.http, it.config.display());
+    // as it can be called from here, whether it is on the path or not
+    let program = std::env::current_exe().unwrap_or_else(|_| "keygate".into());
+    let program = program.display();
     format!(
         r#"keygate sandbox: the gateway against simulated vendors, on this machine only.
 
@@ -124,7 +127,7 @@ or with Python (pip install grpcio-tools), from the repository's folder:
 
 Then see its two records in the trail:
 
-  keygate audit list --config {config}
+  {program} audit list --config {config}
 
 Ctrl-C ends the sandbox; the files stay.
 "#,

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::operation::{Many, One, many, nothing, one};
+use super::{
+    jsonapi::{self, Document, resource},
+    resources::{Meta, included},
+};
 use crate::{
     contract::proto::keygate::datadog::v2::{
         AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
@@ -17,7 +20,7 @@ use crate::{
         UpdatePersonalAccessTokenResponse, included_resource::Resource,
     },
     gateway::operation::{Answer, Key},
-    json::Malformed,
+    json::{Malformed, Members},
 };
 
 /// A key or token of Datadog's.
@@ -136,6 +139,90 @@ fn retain_included<S: Secret>(included: &mut Vec<IncludedResource>, keys: &[S]) 
         Some(Resource::LeakedKey(it)) => wanted.contains(&it.id),
         Some(Resource::Other(_)) | None => false,
     });
+}
+
+/// The parts of an answer with one resource.
+#[derive(Debug)]
+struct One<R> {
+    /// The resource.
+    resource: R,
+    /// Related resources.
+    included: Vec<IncludedResource>,
+    /// What has no field.
+    rest: Option<prost_types::Struct>,
+}
+
+/// The parts of an answer with a list of resources.
+#[derive(Debug)]
+struct Many<R, M> {
+    /// The resources.
+    resources: Vec<R>,
+    /// Related resources.
+    included: Vec<IncludedResource>,
+    /// Figures.
+    meta: Option<M>,
+    /// What has no field.
+    rest: Option<prost_types::Struct>,
+}
+
+fn text(body: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))
+}
+
+/// Reads an answer that tells nothing beyond its status: it has no body, or a
+/// JSON object. Anything else comes from somebody between us and upstream, and
+/// says nothing about what upstream did.
+///
+/// # Errors
+/// [`Malformed`] if it is none.
+fn nothing(body: &[u8]) -> Result<(), Malformed> {
+    let body = text(body)?;
+    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
+        return Ok(());
+    }
+    Err(Malformed("the answer is not a JSON object"))
+}
+
+/// Reads an answer with one resource.
+///
+/// # Errors
+/// [`Malformed`] if it is none.
+fn one<R: jsonapi::Resource>(body: &[u8]) -> Result<One<R>, Malformed> {
+    let mut document = Document::parse(text(body)?)?;
+    if let Some(meta) = document.meta {
+        document.rest.keep(crate::json::Place::Top, "meta", meta);
+    }
+    Ok(One {
+        resource: resource(document.data)?,
+        included: document
+            .included
+            .into_iter()
+            .map(included)
+            .collect::<Result<_, _>>()?,
+        rest: document.rest.into_struct(),
+    })
+}
+
+/// Reads an answer with a list of resources.
+///
+/// # Errors
+/// [`Malformed`] if it is none.
+fn many<R: jsonapi::Resource, M: Meta>(body: &[u8]) -> Result<Many<R, M>, Malformed> {
+    let document = Document::parse(text(body)?)?;
+    let resources = document.list()?;
+    Ok(Many {
+        resources: resources
+            .into_iter()
+            .map(resource)
+            .collect::<Result<_, _>>()?,
+        included: document
+            .included
+            .into_iter()
+            .map(included)
+            .collect::<Result<_, _>>()?,
+        meta: document.meta.map(M::read),
+        rest: document.rest.into_struct(),
+    })
 }
 
 macro_rules! lists {

@@ -1,21 +1,15 @@
-//! What Datadog's operations have in common: requests that name a site, bodies
-//! and answers in JSON:API.
+//! What Datadog's operations have in common: requests that name a site, and
+//! bodies in JSON:API.
 
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
 
-use super::{
-    jsonapi::{Document, Resource, resource},
-    query::check_id,
-    resources::{Meta, included},
-    site,
-};
+use super::{query::check_id, site};
 use crate::{
     audit,
-    contract::proto::keygate::datadog::v2::{IncludedResource, Scopes, Site},
+    contract::proto::keygate::datadog::v2::{Scopes, Site},
     gateway::operation as gateway,
-    json::{Malformed, Members},
     status::Violation,
     upstream::Request,
 };
@@ -329,87 +323,3 @@ macro_rules! operation {
 }
 
 pub(super) use operation;
-
-/// The parts of an answer with one resource.
-#[derive(Debug)]
-pub struct One<R> {
-    /// The resource.
-    pub resource: R,
-    /// Related resources.
-    pub included: Vec<IncludedResource>,
-    /// What has no field.
-    pub rest: Option<prost_types::Struct>,
-}
-
-/// The parts of an answer with a list of resources.
-#[derive(Debug)]
-pub struct Many<R, M> {
-    /// The resources.
-    pub resources: Vec<R>,
-    /// Related resources.
-    pub included: Vec<IncludedResource>,
-    /// Figures.
-    pub meta: Option<M>,
-    /// What has no field.
-    pub rest: Option<prost_types::Struct>,
-}
-
-fn text(body: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))
-}
-
-/// Reads an answer that tells nothing beyond its status: it has no body, or a
-/// JSON object. Anything else comes from somebody between us and upstream, and
-/// says nothing about what upstream did.
-///
-/// # Errors
-/// [`Malformed`] if it is none.
-pub fn nothing(body: &[u8]) -> Result<(), Malformed> {
-    let body = text(body)?;
-    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
-        return Ok(());
-    }
-    Err(Malformed("the answer is not a JSON object"))
-}
-
-/// Reads an answer with one resource.
-///
-/// # Errors
-/// [`Malformed`] if it is none.
-pub fn one<R: Resource>(body: &[u8]) -> Result<One<R>, Malformed> {
-    let mut document = Document::parse(text(body)?)?;
-    if let Some(meta) = document.meta {
-        document.rest.keep(crate::json::Place::Top, "meta", meta);
-    }
-    Ok(One {
-        resource: resource(document.data)?,
-        included: document
-            .included
-            .into_iter()
-            .map(included)
-            .collect::<Result<_, _>>()?,
-        rest: document.rest.into_struct(),
-    })
-}
-
-/// Reads an answer with a list of resources.
-///
-/// # Errors
-/// [`Malformed`] if it is none.
-pub fn many<R: Resource, M: Meta>(body: &[u8]) -> Result<Many<R, M>, Malformed> {
-    let document = Document::parse(text(body)?)?;
-    let resources = document.list()?;
-    Ok(Many {
-        resources: resources
-            .into_iter()
-            .map(resource)
-            .collect::<Result<_, _>>()?,
-        included: document
-            .included
-            .into_iter()
-            .map(included)
-            .collect::<Result<_, _>>()?,
-        meta: document.meta.map(M::read),
-        rest: document.rest.into_struct(),
-    })
-}

@@ -21,6 +21,7 @@ mod matrix;
 mod paths;
 mod presence;
 mod readme;
+mod retries;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;

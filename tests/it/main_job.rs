@@ -1,7 +1,10 @@
 //! The main job: a stranger starts the sandbox, makes a key, and sees its two
 //! records.
 
-use std::process::Command;
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
 
 use crate::support::{gateway::Sandbox, python};
 
@@ -30,4 +33,46 @@ fn a_key_is_made_with_ten_lines_of_python_and_leaves_two_records() {
     assert_eq!(outcome["resource"]["id"], id);
     assert_eq!(outcome["caller"]["subject"], "sandbox-admin");
     assert_eq!(intent["call"], outcome["call"]);
+}
+
+#[test]
+fn what_the_sandbox_prints_can_be_pasted() {
+    let data = tempfile::tempdir().unwrap();
+    let mut sandbox = Command::new(env!("CARGO_BIN_EXE_keygate"))
+        .args(["sandbox", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(data.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let lines = lines.map(Result::unwrap);
+    let printed: Vec<_> = lines.take_while(|it| !it.starts_with("Ctrl-C")).collect();
+    let paste = |words: &str| {
+        let line = printed.iter().find(|it| it.contains(words)).unwrap();
+        line.trim().to_owned()
+    };
+    let script = [
+        paste("export TOKEN="),
+        paste("create_api_key.py"),
+        paste("audit list"),
+    ]
+    .join(" && ");
+
+    let bin = python::python().parent().unwrap().display().to_string();
+    let path = format!("{bin}:{}", std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("PATH", path)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    sandbox.kill().unwrap();
+    sandbox.wait().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(said.contains("made "), "{said}");
+    assert!(said.contains("intent "), "{said}");
+    assert!(said.contains("succeeded "), "{said}");
 }
