@@ -43,15 +43,6 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether it changes anything upstream.
-    #[must_use]
-    pub fn is_mutation(&self) -> bool {
-        matches!(
-            self.effect,
-            Effect::Create | Effect::Update | Effect::Delete
-        )
-    }
-
     /// The vendor: the second part of the package's name, `datadog`.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -60,6 +51,12 @@ impl Operation {
 }
 
 impl Effect {
+    /// Whether it changes anything upstream.
+    #[must_use]
+    pub fn is_mutation(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
     /// The effect in lower case, as the audit trail and the tables write it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -41,7 +41,7 @@ fn source(table: &mut Table<'_>) -> Option<Source> {
 
 fn command(item: &Item<'_>) -> Option<Vec<String>> {
     let mut words = if item.is_string() {
-        vec![String::read(item)?]
+        words(item)?
     } else {
         Vec::<String>::read(item)?
     };
@@ -49,10 +49,6 @@ fn command(item: &Item<'_>) -> Option<Vec<String>> {
         item.fault("this must name a program");
         return None;
     };
-    if item.is_string() && program.contains(char::is_whitespace) {
-        item.fault("no shell reads this; write it as a list: [\"program\", \"argument\"]");
-        return None;
-    }
     // As in a shell: a name is looked up in PATH, a path is a path.
     if Path::new(program).components().count() > 1 {
         let Ok(path) = item
@@ -69,4 +65,16 @@ fn command(item: &Item<'_>) -> Option<Vec<String>> {
         *program = path;
     }
     Some(words)
+}
+
+/// A command that is one string: its words, as long as there is no doubt where
+/// they end.
+fn words(item: &Item<'_>) -> Option<Vec<String>> {
+    const SHELL: &str = "'\"\\`$|&;<>(){}*?~#";
+    let line = item.string()?;
+    if line.contains(|it| SHELL.contains(it)) {
+        item.fault("no shell reads this; write it as a list: [\"program\", \"argument\"]");
+        return None;
+    }
+    Some(line.split_whitespace().map(str::to_owned).collect())
 }

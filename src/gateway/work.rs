@@ -35,10 +35,7 @@ pub(super) struct Work<O: Operation> {
 
 impl<O: Operation> Work<O> {
     pub(super) fn is_mutation(&self) -> bool {
-        matches!(
-            self.effect,
-            Effect::Create | Effect::Update | Effect::Delete
-        )
+        self.effect.is_mutation()
     }
 
     pub(super) fn is_list(&self) -> bool {

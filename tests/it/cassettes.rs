@@ -141,7 +141,7 @@ fn success(
 }
 
 fn failure(operation: &Operation, interaction: &Interaction, answer: &Answer) -> Vec<String> {
-    let changes = operation.is_mutation();
+    let changes = operation.effect.is_mutation();
     let expected = match interaction.status {
         401 => ("FAILED_PRECONDITION", "UPSTREAM_CREDENTIALS_REJECTED"),
         403 => ("FAILED_PRECONDITION", "UPSTREAM_FORBIDDEN"),

@@ -138,7 +138,7 @@ site = "eu"
 org = "red"
 default = true
 api_key = { env = "CARGO_PKG_NAME" }
-app_key = { command = "print-key" }
+app_key = { command = "print-key --of red" }
 base_url = "http://127.0.0.1:8080"
 connect_timeout = "1s"
 timeout = "2s"
@@ -209,7 +209,8 @@ format = "text"
     );
     let red = &config.datadog[1];
     assert_eq!(red.api_key, Source::Env("CARGO_PKG_NAME".to_owned()));
-    assert_eq!(red.app_key, Source::Command(vec!["print-key".to_owned()]));
+    let words = ["print-key", "--of", "red"].map(str::to_owned);
+    assert_eq!(red.app_key, Source::Command(words.to_vec()));
     assert_eq!(
         red.base_url.as_ref().map(ToString::to_string).as_deref(),
         Some("http://127.0.0.1:8080/")
@@ -446,5 +447,21 @@ proptest! {
                 prop_assert!(faults.iter().all(|it| it.line.is_none_or(|it| lines.contains(&it))));
             }
         }
+    }
+}
+
+#[test]
+fn a_command_that_only_a_shell_could_read_is_refused() {
+    let folder = folder();
+    for command in ["print 'a key'", "print $KEY", "print | head", "a; b", ""] {
+        let entry = format!(
+            "{SMALLEST}[[datadog]]\nsite = \"us1\"\napi_key = {{ file = \"key\" }}\napp_key = {{ command = \"{command}\" }}"
+        );
+        let faults = Config::parse(&entry, folder.path()).expect_err(command);
+        assert_eq!(faults.0.len(), 1, "{faults}");
+        assert!(
+            faults.0[0].path.starts_with("datadog[0].app_key"),
+            "{faults}"
+        );
     }
 }
