@@ -64,6 +64,9 @@ pub enum Error {
     /// Upstream has not seen the request.
     #[error("the request was not sent: {0}")]
     NotSent(&'static str, #[source] Option<Cause>),
+    /// Upstream could not be reached lately: the request was not sent.
+    #[error("upstream could not be reached lately")]
+    Unreachable,
     /// Upstream may have seen the request, and its answer is lost.
     #[error("the answer was lost: {0}")]
     Lost(&'static str, #[source] Option<Cause>),
@@ -94,7 +97,7 @@ impl Error {
     #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         match self {
-            Self::NotSent(..) | Self::RateLimited { .. } => false,
+            Self::NotSent(..) | Self::Unreachable | Self::RateLimited { .. } => false,
             Self::Deadline { sent } => *sent,
             Self::Lost(..) | Self::TooLarge => true,
         }

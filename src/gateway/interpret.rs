@@ -87,7 +87,9 @@ fn unknown(error: Error, is_mutation: bool, call: &Call) -> Failure {
 
 fn lost(error: &upstream::Error, client: &Client, is_mutation: bool, call: &Call) -> Failure {
     let told = match error {
-        upstream::Error::NotSent(..) | upstream::Error::Lost(..) => Error::UpstreamUnavailable,
+        upstream::Error::NotSent(..) | upstream::Error::Unreachable | upstream::Error::Lost(..) => {
+            Error::UpstreamUnavailable
+        }
         upstream::Error::Deadline { .. } => Error::DeadlineExceeded,
         upstream::Error::RateLimited { retry_after, limit } => Error::RateLimited {
             retry_after: Some(*retry_after),

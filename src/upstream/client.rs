@@ -131,7 +131,7 @@ impl Client {
 
     async fn attempt(&self, request: &Request, deadline: Instant) -> Result<Answer, Error> {
         if !self.breaker.allows() {
-            return Err(Error::NotSent("upstream could not be reached lately", None));
+            return Err(Error::Unreachable);
         }
         let until = deadline.min(self.clock.instant() + self.settings.timeout);
         let mut outgoing = self.outgoing(request)?;
@@ -141,7 +141,9 @@ impl Client {
         let sent = connection.connection_metadata().is_some();
         match &result {
             Ok(Err(Error::NotSent(..))) => self.breaker.unreachable(),
-            Err(_) if !sent => self.breaker.unreachable(),
+            Err(_) if !sent && until < deadline => self.breaker.unreachable(),
+            // a caller in a hurry says nothing about upstream
+            Err(_) if !sent => {}
             _ => self.breaker.reached(),
         }
         match result {

@@ -1,6 +1,9 @@
 //! What is tried again: reads freely, changes only if upstream has refused them
 //! by 429 or can't have seen them.
 
+use std::time::Duration;
+
+use prost::Message as _;
 use serde_json::{Value as Json, json};
 
 use crate::support::served::{SANDBOX_POLICY, Served, inject, requests};
@@ -79,4 +82,25 @@ async fn a_read_whose_connection_breaks_is_tried_again_and_a_change_is_not() {
     let made = state["api_keys"].as_array().unwrap().iter();
     let made = made.filter(|it| it["name"] == "a key of the tests").count();
     assert_eq!(made, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_in_a_hurry_do_not_close_the_way_for_others() {
+    let served = Served::with_policy(SANDBOX_POLICY).await;
+    let client = served.client();
+    let token = served.token("tester", &["admin"]);
+    inject(served.site(), json!({ "fault": { "hang": true } }));
+    for _ in 0..20 {
+        let message = client.request(LIST, "").encode_to_vec();
+        let mut call = tonic::Request::new(message.into());
+        call.metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        call.set_timeout(Duration::from_millis(20));
+        let answer = client.send(LIST, call).await;
+        assert!(answer.result.is_err());
+    }
+    served.site().faults().clear();
+    let request = client.request(LIST, "");
+    let answer = client.call(LIST, Some(&token), &request).await;
+    assert_eq!(answer.code(), "OK");
 }
