@@ -18,6 +18,7 @@ mod generated_client;
 mod load;
 mod main_job;
 mod matrix;
+mod one_time_read;
 mod paths;
 mod presence;
 mod readme;
