@@ -115,8 +115,7 @@ operation! {
     DeleteApiKey = "keygate.datadog.v2.ApiKeyService/DeleteApiKey",
     DeleteApiKeyRequest => DeleteApiKeyResponse,
     |it, violations| {
-        let path = API_KEYS.path_of(&it.api_key_id, violations);
-        API_KEYS.delete(it.api_key_id, path)
+        API_KEYS.delete(it.api_key_id, violations)
     }
 }
 

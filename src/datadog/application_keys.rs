@@ -4,9 +4,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{
-        APPLICATION_KEY, Attributes, Collection, check_name, check_new_name, operation, scopes,
-    },
+    operation::{APPLICATION_KEY, Attributes, Collection, check_name, operation, scopes},
     query::Query,
 };
 use crate::{
@@ -24,10 +22,7 @@ use crate::{
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{
-        Gateway,
-        operation::Scopes::{Unchanged, Unscoped},
-    },
+    gateway::{Gateway, operation::Scopes::Unscoped},
 };
 
 const ORG: Collection = Collection {
@@ -97,15 +92,7 @@ operation! {
     UpdateApplicationKey = "keygate.datadog.v2.ApplicationKeyService/UpdateApplicationKey",
     UpdateApplicationKeyRequest => UpdateApplicationKeyResponse,
     |it, violations| {
-        let path = ORG.path_of(&it.app_key_id, violations);
-        check_new_name(it.name.as_deref(), violations);
-        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
-        let attributes = Attributes {
-            name: it.name.clone(),
-            scopes: sent,
-            ..Attributes::default()
-        };
-        ORG.update(it.app_key_id, path, it.name, policy, attributes)
+        ORG.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
     }
 }
 
@@ -114,8 +101,7 @@ operation! {
     DeleteApplicationKey = "keygate.datadog.v2.ApplicationKeyService/DeleteApplicationKey",
     DeleteApplicationKeyRequest => DeleteApplicationKeyResponse,
     |it, violations| {
-        let path = ORG.path_of(&it.app_key_id, violations);
-        ORG.delete(it.app_key_id, path)
+        ORG.delete(it.app_key_id, violations)
     }
 }
 
@@ -172,15 +158,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/UpdateCurrentUserApplicationKey",
     UpdateCurrentUserApplicationKeyRequest => UpdateCurrentUserApplicationKeyResponse,
     |it, violations| {
-        let path = CURRENT_USER.path_of(&it.app_key_id, violations);
-        check_new_name(it.name.as_deref(), violations);
-        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
-        let attributes = Attributes {
-            name: it.name.clone(),
-            scopes: sent,
-            ..Attributes::default()
-        };
-        CURRENT_USER.update(it.app_key_id, path, it.name, policy, attributes)
+        CURRENT_USER.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
     }
 }
 
@@ -190,8 +168,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/DeleteCurrentUserApplicationKey",
     DeleteCurrentUserApplicationKeyRequest => DeleteCurrentUserApplicationKeyResponse,
     |it, violations| {
-        let path = CURRENT_USER.path_of(&it.app_key_id, violations);
-        CURRENT_USER.delete(it.app_key_id, path)
+        CURRENT_USER.delete(it.app_key_id, violations)
     }
 }
 

@@ -168,9 +168,31 @@ impl Collection {
         }
     }
 
+    /// A change of a resource that has a name and scopes. What is not set stays as
+    /// it is.
+    #[must_use]
+    pub fn rename_or_rescope(
+        &self,
+        id: String,
+        name: Option<String>,
+        given: Option<Scopes>,
+        violations: &mut Vec<Violation>,
+    ) -> gateway::Plan {
+        let path = self.path_of(&id, violations);
+        check_new_name(name.as_deref(), violations);
+        let (policy, sent) = scopes(given, gateway::Scopes::Unchanged, violations);
+        let attributes = Attributes {
+            name: name.clone(),
+            scopes: sent,
+            ..Attributes::default()
+        };
+        self.update(id, path, name, policy, attributes)
+    }
+
     /// A removal of one resource.
     #[must_use]
-    pub fn delete(&self, id: String, path: String) -> gateway::Plan {
+    pub fn delete(&self, id: String, violations: &mut Vec<Violation>) -> gateway::Plan {
+        let path = self.path_of(&id, violations);
         gateway::Plan {
             inspect: Some(self.request(Method::GET, path.clone(), self.item)),
             request: self.request(Method::DELETE, path, self.item),
@@ -256,7 +278,7 @@ pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 }
 
 /// Checks a name that may be left out.
-pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
+fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
     // it stands in records, so it is bounded
     const LONGEST: usize = 1024;
     let fault = match name {

@@ -3,10 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{
-        Attributes, Collection, PERSONAL_ACCESS_TOKEN, check_name, check_new_name, operation,
-        scopes,
-    },
+    operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, check_name, operation},
     query::{Query, rfc3339},
 };
 use crate::{
@@ -19,10 +16,7 @@ use crate::{
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
-    gateway::{
-        Gateway,
-        operation::Scopes::{These, Unchanged, Unscoped},
-    },
+    gateway::{Gateway, operation::Scopes::These},
     status::Violation,
 };
 
@@ -116,18 +110,10 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/UpdatePersonalAccessToken",
     UpdatePersonalAccessTokenRequest => UpdatePersonalAccessTokenResponse,
     |it, violations| {
-        let path = TOKENS.path_of(&it.token_id, violations);
-        check_new_name(it.name.as_deref(), violations);
-        let (policy, sent) = scopes(it.scopes, Unchanged, violations);
-        if policy == Unscoped {
+        if it.scopes.as_ref().is_some_and(|it| it.unscoped) {
             violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
         }
-        let attributes = Attributes {
-            name: it.name.clone(),
-            scopes: sent,
-            ..Attributes::default()
-        };
-        TOKENS.update(it.token_id, path, it.name, policy, attributes)
+        TOKENS.rename_or_rescope(it.token_id, it.name, it.scopes, violations)
     }
 }
 
@@ -137,8 +123,7 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/RevokePersonalAccessToken",
     RevokePersonalAccessTokenRequest => RevokePersonalAccessTokenResponse,
     |it, violations| {
-        let path = TOKENS.path_of(&it.token_id, violations);
-        TOKENS.delete(it.token_id, path)
+        TOKENS.delete(it.token_id, violations)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Source: Datadog API reference, Key Management, v2, and what recorded answers
 //! show besides.
 
-use prost_types::Timestamp;
+use prost_types::{Struct, Timestamp};
 use serde_json::value::RawValue;
 
 use super::jsonapi::{ATTRIBUTES, RELATIONSHIPS, Resource, resource};
@@ -216,35 +216,6 @@ pub fn included(raw: &RawValue) -> Result<IncludedResource, Malformed> {
     })
 }
 
-/// Reads `meta`: figures of its own, and those under `page`.
-fn meta(
-    raw: &RawValue,
-    rest: &mut Rest,
-    mut figure: impl FnMut(&str, &RawValue, &mut Rest) -> bool,
-    total: &mut Option<i64>,
-) {
-    let Some(members) = Members::of(raw) else {
-        return;
-    };
-    for (name, raw) in members {
-        match (&*name, Members::of(raw)) {
-            ("page", Some(page)) if !page.is_empty() => {
-                for (name, raw) in page {
-                    match &*name {
-                        // a null would lose its place
-                        "total_filtered_count" if !is_null(raw) => {
-                            rest.take(Place::In("page"), &name, raw, total)
-                        }
-                        _ => rest.keep(Place::In("page"), &name, raw),
-                    }
-                }
-            }
-            _ if figure(&name, raw, rest) => {}
-            _ => rest.keep(Place::Top, &name, raw),
-        }
-    }
-}
-
 /// What stands beside a list.
 pub trait Meta: Default {
     /// Reads it.
@@ -253,48 +224,56 @@ pub trait Meta: Default {
 
 impl Meta for ApiKeysMeta {
     fn read(raw: &RawValue) -> Self {
-        let (mut read, mut rest) = (Self::default(), Rest::default());
-        let max = &mut read.max_allowed;
-        let figure = |name: &str, raw: &RawValue, rest: &mut Rest| {
-            let known = name == "max_allowed";
-            if known {
-                rest.take(Place::Top, name, raw, max);
-            }
-            known
-        };
-        meta(raw, &mut rest, figure, &mut read.total_filtered_count);
-        read.additional_members = rest.into_struct();
+        let mut read = Self::default();
+        let max = ("max_allowed", &mut read.max_allowed);
+        read.additional_members = meta(raw, Some(max), &mut read.total_filtered_count);
         read
     }
 }
 
 impl Meta for ApplicationKeysMeta {
     fn read(raw: &RawValue) -> Self {
-        let (mut read, mut rest) = (Self::default(), Rest::default());
-        let max = &mut read.max_allowed_per_user;
-        let figure = |name: &str, raw: &RawValue, rest: &mut Rest| {
-            let known = name == "max_allowed_per_user";
-            if known {
-                rest.take(Place::Top, name, raw, max);
-            }
-            known
-        };
-        meta(raw, &mut rest, figure, &mut read.total_filtered_count);
-        read.additional_members = rest.into_struct();
+        let mut read = Self::default();
+        let max = ("max_allowed_per_user", &mut read.max_allowed_per_user);
+        read.additional_members = meta(raw, Some(max), &mut read.total_filtered_count);
         read
     }
 }
 
 impl Meta for AccessTokensMeta {
     fn read(raw: &RawValue) -> Self {
-        let (mut read, mut rest) = (Self::default(), Rest::default());
-        meta(
-            raw,
-            &mut rest,
-            |_, _, _| false,
-            &mut read.total_filtered_count,
-        );
-        read.additional_members = rest.into_struct();
+        let mut read = Self::default();
+        read.additional_members = meta(raw, None, &mut read.total_filtered_count);
         read
     }
+}
+
+/// Reads `meta`: a limit, by its name, and the figures under `page`. What is left
+/// comes back.
+fn meta(
+    raw: &RawValue,
+    mut limit: Option<(&str, &mut Option<i64>)>,
+    total: &mut Option<i64>,
+) -> Option<Struct> {
+    let mut rest = Rest::default();
+    for (name, raw) in Members::of(raw)? {
+        match (&*name, Members::of(raw), &mut limit) {
+            ("page", Some(page), _) if !page.is_empty() => {
+                for (name, raw) in page {
+                    match &*name {
+                        // a null would lose its place
+                        "total_filtered_count" if !is_null(raw) => {
+                            rest.take(Place::In("page"), &name, raw, total);
+                        }
+                        _ => rest.keep(Place::In("page"), &name, raw),
+                    }
+                }
+            }
+            (name, _, Some((known, field))) if name == *known => {
+                rest.take(Place::Top, name, raw, *field);
+            }
+            _ => rest.keep(Place::Top, &name, raw),
+        }
+    }
+    rest.into_struct()
 }
