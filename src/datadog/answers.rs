@@ -13,9 +13,8 @@ use crate::{
         DeleteApiKeyResponse, DeleteApplicationKeyResponse,
         DeleteCurrentUserApplicationKeyResponse, GetApiKeyResponse, GetApplicationKeyResponse,
         GetCurrentUserApplicationKeyResponse, GetPersonalAccessTokenResponse, IncludedResource,
-        LeakInformation, ListApiKeysResponse, ListApplicationKeysResponse,
-        ListCurrentUserApplicationKeysResponse, ListPersonalAccessTokensResponse,
-        ResourceIdentifier, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
+        ListApiKeysResponse, ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
+        ListPersonalAccessTokensResponse, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
         UpdatePersonalAccessTokenResponse, included_resource::Resource,
     },
@@ -31,78 +30,39 @@ trait Secret {
     fn conceal(&mut self);
 }
 
-fn ids<'a>(
-    users: [&'a Option<ResourceIdentifier>; 2],
-    leak: Option<&'a LeakInformation>,
-) -> Vec<&'a str> {
-    let users = users.into_iter().flatten().map(|it| it.id.as_str());
-    let leak = leak.and_then(|it| it.leaked_key_id.as_deref());
-    users.chain(leak).collect()
+macro_rules! secrets {
+    ($($message:ident references: [$($reference:ident),*], nested: [$($nested:ident)?];)*) => {$(
+        impl Secret for $message {
+            fn key(&self) -> Key<'_> {
+                Key {
+                    id: &self.id,
+                    name: self.name.as_deref(),
+                    secret: self.key.as_deref(),
+                }
+            }
+
+            fn references(&self) -> Vec<&str> {
+                let leak = self.leak_information.iter();
+                let leak = leak.filter_map(|it| it.leaked_key_id.as_deref());
+                leak$(.chain(self.$reference.iter().map(|it| it.id.as_str())))*
+                    .collect()
+            }
+
+            fn conceal(&mut self) {
+                self.key = None;
+                self.additional_members = None;
+                $(if let Some(nested) = &mut self.$nested {
+                    nested.additional_members = None;
+                })?
+            }
+        }
+    )*};
 }
 
-impl Secret for ApiKey {
-    fn key(&self) -> Key<'_> {
-        Key {
-            id: &self.id,
-            name: self.name.as_deref(),
-            secret: self.key.as_deref(),
-        }
-    }
-
-    fn references(&self) -> Vec<&str> {
-        ids(
-            [&self.created_by, &self.modified_by],
-            self.leak_information.as_ref(),
-        )
-    }
-
-    fn conceal(&mut self) {
-        self.key = None;
-        self.additional_members = None;
-        if let Some(last_used) = &mut self.last_used_date {
-            last_used.additional_members = None;
-        }
-    }
-}
-
-impl Secret for ApplicationKey {
-    fn key(&self) -> Key<'_> {
-        Key {
-            id: &self.id,
-            name: self.name.as_deref(),
-            secret: self.key.as_deref(),
-        }
-    }
-
-    fn references(&self) -> Vec<&str> {
-        ids([&self.owned_by, &None], self.leak_information.as_ref())
-    }
-
-    fn conceal(&mut self) {
-        self.key = None;
-        self.additional_members = None;
-    }
-}
-
-impl Secret for AccessToken {
-    fn key(&self) -> Key<'_> {
-        Key {
-            id: &self.id,
-            name: self.name.as_deref(),
-            secret: self.key.as_deref(),
-        }
-    }
-
-    fn references(&self) -> Vec<&str> {
-        let owner = self.owned_by.iter().map(|it| it.id.as_str());
-        let leak = ids([&None, &None], self.leak_information.as_ref());
-        owner.chain(leak).collect()
-    }
-
-    fn conceal(&mut self) {
-        self.key = None;
-        self.additional_members = None;
-    }
+secrets! {
+    ApiKey references: [created_by, modified_by], nested: [last_used_date];
+    ApplicationKey references: [owned_by], nested: [];
+    AccessToken references: [owned_by], nested: [];
 }
 
 fn conceal_included(included: &mut Vec<IncludedResource>) {
