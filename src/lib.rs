@@ -7,10 +7,10 @@
 //! | a connection is accepted, TLS is spoken | [`server::listen`] |
 //! | the call begins: id, load, its terminal record | [`server::calls`], [`call`] |
 //! | the bearer token becomes a caller | [`auth`] |
-//! | the generated trait hands the typed request on | [`datadog`], [`access`] |
+//! | the generated trait hands the typed request on | [`datadog`], [`braintrust`], [`coveo`], [`access`] |
 //! | authorize, intend, call, conclude | [`gateway`] |
 //! | … does the policy permit it? | [`policy`] |
-//! | … what is sent, what does the answer mean? | [`datadog`] by [`gateway::operation`] |
+//! | … what is sent, what does the answer mean? | [`datadog`], [`braintrust`], [`coveo`] by [`gateway::operation`] |
 //! | … the REST call itself | [`upstream`] |
 //! | … the durable record | [`audit`] |
 //! | every error becomes a status in one place | [`status`] |
@@ -24,11 +24,13 @@
 pub mod access;
 pub mod audit;
 pub mod auth;
+pub mod braintrust;
 pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod coveo;
 pub mod datadog;
 pub mod gateway;
 pub mod http;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::glob;
-use crate::{datadog::site, settings::list};
+use crate::{coveo::region, datadog::site, settings::list};
 
 /// The vendors.
 const PROVIDERS: [&str; 3] = ["datadog", "braintrust", "coveo"];
@@ -16,7 +16,7 @@ const PROVIDERS: [&str; 3] = ["datadog", "braintrust", "coveo"];
 fn sites(provider: &str) -> Vec<&'static str> {
     match provider {
         "datadog" => site::ALL.into_iter().filter_map(site::name).collect(),
-        "coveo" => vec!["us", "ca", "eu", "au", "hipaa"],
+        "coveo" => region::ALL.into_iter().filter_map(region::name).collect(),
         _ => Vec::new(),
     }
 }
