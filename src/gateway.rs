@@ -24,7 +24,7 @@ use crate::{
     contract::Contract,
     policy::{self, Denial, Policy},
     status::{self, Error},
-    upstream::client::{Choice, Registry},
+    upstream::{Registry, registry::Choice},
 };
 use work::Work;
 
@@ -171,16 +171,21 @@ impl Gateway {
         let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let (place, name) = O::place(&request).map_err(invalid)?;
-        let upstream = match self.upstreams.choose(&place, name) {
+        let address = if name.is_empty() {
+            place
+        } else {
+            format!("{place}/{name}")
+        };
+        let upstream = match self.upstreams.choose(&address) {
             Choice::Named(upstream) => upstream,
             Choice::Open(candidates) => {
-                call.note(|record| record.upstream = Some(place.clone()));
+                call.note(|record| record.upstream = Some(address.clone()));
                 // who reaches none of them does not learn that there are any
                 let reaches = |it: &String| policy.authorize(caller, operation, Some(it)).is_ok();
                 if candidates.iter().any(reaches) {
                     return Err(invalid(O::unnamed()).into());
                 }
-                place
+                address
             }
         };
         call.note(|record| record.upstream = Some(upstream.clone()));

@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod client;
 pub mod credentials;
 pub mod rate_limit;
+pub mod registry;
 pub mod retry;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use client::{Client, Settings};
+pub use registry::Registry;
 
 /// A request in upstream's terms.
 #[derive(Clone)]
