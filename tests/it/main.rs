@@ -13,6 +13,7 @@ mod cassettes;
 mod commands;
 mod configuration;
 mod credentials;
+mod datadog_v1;
 mod error_table;
 mod generated_client;
 mod load;
