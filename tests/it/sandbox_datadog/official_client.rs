@@ -16,6 +16,7 @@ async fn completes_every_operation() {
     let output = Command::new(python)
         .arg(python::scripts().join("datadog_official.py"))
         .arg(sandbox.site.base_url())
+        .arg(sandbox.site.service_account_id())
         .env("DD_API_KEY", sandbox.site.api_key().expose_secret())
         .env("DD_APP_KEY", sandbox.site.app_key().expose_secret())
         .env_remove("DD_SITE")
