@@ -5,6 +5,7 @@ mod keys;
 mod lists;
 mod official_client;
 mod service_accounts;
+mod v1;
 
 use keygate::{
     clock::Clock,

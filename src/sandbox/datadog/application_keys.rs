@@ -125,25 +125,8 @@ async fn create<W: Way>(
     let scopes = attributes.scopes()?.flatten();
 
     let mut org = simulator.org();
-    let owned = org.application_keys.iter();
-    let owned = owned
-        .filter(|key| key.owned_by == access.new_owner())
-        .count();
-    if owned >= simulator.max_application_keys_per_user {
-        return Err(Refusal::bad(
-            "The maximum number of application keys is reached",
-        ));
-    }
-    let key = ApplicationKey {
-        id: simulator.random.uuid().to_string(),
-        value: secret::application_key(&simulator.random),
-        name,
-        scopes,
-        created_at: time::truncated(simulator.clock.now()),
-        owned_by: access.new_owner().to_owned(),
-        last_used: None,
-        leak: None,
-    };
+    let owner = access.new_owner().to_owned();
+    let key = make(&simulator, &org, owner, name, scopes)?;
     let view = View {
         key: true,
         read_back: false,
@@ -152,6 +135,33 @@ async fn create<W: Way>(
     let data = resource(&key, &view);
     org.application_keys.push(key);
     Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
+}
+
+/// A new key; refused if it is one too many.
+pub(super) fn make(
+    simulator: &Simulator,
+    org: &Org,
+    owner: String,
+    name: String,
+    scopes: Option<Vec<String>>,
+) -> Result<ApplicationKey, Refusal> {
+    let owned = org.application_keys.iter();
+    let owned = owned.filter(|key| key.owned_by == owner).count();
+    if owned >= simulator.max_application_keys_per_user {
+        return Err(Refusal::bad(
+            "The maximum number of application keys is reached",
+        ));
+    }
+    Ok(ApplicationKey {
+        id: simulator.random.uuid().to_string(),
+        value: secret::application_key(&simulator.random),
+        name,
+        scopes,
+        created_at: time::truncated(simulator.clock.now()),
+        owned_by: owner,
+        last_used: None,
+        leak: None,
+    })
 }
 
 async fn one<W: Way>(
@@ -219,7 +229,11 @@ fn position<W>(org: &Org, id: &str, access: &Access<W>) -> Result<usize, Refusal
     org.application_keys
         .iter()
         .position(|key| key.id == id && access.reaches(&key.owned_by))
-        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "Application key not found"))
+        .ok_or_else(not_found)
+}
+
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "Application key not found")
 }
 
 /// Whether the owner is to come along. A service account's routes know no such

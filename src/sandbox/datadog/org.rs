@@ -38,6 +38,13 @@ pub(super) struct User {
     pub(super) created_at: SystemTime,
 }
 
+impl User {
+    /// The user's handle: here, the id.
+    pub(super) fn handle(&self) -> &str {
+        &self.id
+    }
+}
+
 pub(super) struct Leak {
     pub(super) id: String,
     pub(super) source: String,
@@ -204,6 +211,12 @@ impl Org {
     pub(super) fn is_service_account(&self, id: &str) -> bool {
         let mut users = self.users.iter();
         users.any(|user| user.service_account && user.id == id)
+    }
+
+    /// What API v1 calls a user by.
+    pub(super) fn handle(&self, user: &str) -> Option<&str> {
+        let user = self.users.iter().find(|it| it.id == user);
+        user.map(User::handle)
     }
 
     pub(super) fn report_leak(
