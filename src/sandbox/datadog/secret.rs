@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::org::TokenKind;
 use crate::random::Random;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -23,10 +24,15 @@ pub(super) fn application_key(random: &Random) -> SecretString {
 }
 
 /// An access token's public portion (22 characters) and the token, which
-/// contains it: `ddpat_<public portion>_<36 characters>`.
-pub(super) fn access_token(random: &Random) -> (String, SecretString) {
+/// contains it: `ddpat_<public portion>_<36 characters>`, with `ddsat` for a
+/// service account's.
+pub(super) fn access_token(kind: TokenKind, random: &Random) -> (String, SecretString) {
+    let prefix = match kind {
+        TokenKind::Personal => "ddpat",
+        TokenKind::Service => "ddsat",
+    };
     let public = base62(random, 22);
-    let token = format!("ddpat_{public}_{}", base62(random, 36));
+    let token = format!("{prefix}_{public}_{}", base62(random, 36));
     (public, token.into())
 }
 
