@@ -23,6 +23,7 @@ mod paths;
 mod presence;
 mod readme;
 mod retries;
+mod sandbox_coveo;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
