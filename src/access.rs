@@ -15,7 +15,7 @@ use crate::{
     gateway::Gateway,
     policy::{ACCESS_READ, Ownership, Policy},
     status::{Error, Violation},
-    upstream::client::Choice,
+    upstream::registry::Choice,
 };
 
 #[async_trait]
@@ -119,7 +119,7 @@ fn explain(
         })?;
     let upstream = Some(request.upstream.as_str())
         .filter(|it| !it.is_empty())
-        .map(|it| match gateway.upstreams().choose(it, "") {
+        .map(|it| match gateway.upstreams().choose(it) {
             Choice::Named(name) => name,
             Choice::Open(_) => it.to_owned(),
         });

@@ -9,14 +9,17 @@ pub mod breaker;
 pub mod client;
 pub mod credentials;
 pub mod rate_limit;
+pub mod registry;
 pub mod retry;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use secrecy::SecretString;
 
 pub use client::{Client, Settings};
+pub use registry::Registry;
 
 /// A request in upstream's terms.
 #[derive(Clone)]
@@ -31,6 +34,8 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// Whether upstream ends in the same state however often it is sent.
     pub repeatable: bool,
+    /// A secret that the path holds: it is kept out of whatever upstream repeats.
+    pub secret: Option<SecretString>,
 }
 
 /// An answer, of whatever status.

@@ -44,7 +44,13 @@ impl Org {
     /// The upstream's name: `datadog/us1/main`.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("datadog/{}/{}", site_name(self.site), self.org)
+        format!("{}/{}", self.address(), self.org)
+    }
+
+    /// The address of a request that names no organization: `datadog/us1`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("datadog/{}", site_name(self.site))
     }
 }
 

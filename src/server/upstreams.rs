@@ -8,7 +8,7 @@ use crate::{
     datadog::site,
     http,
     random::Random,
-    upstream::{self, client::Registry, credentials},
+    upstream::{self, Registry, credentials},
 };
 
 /// Why there is no client for an upstream.
@@ -41,7 +41,7 @@ pub async fn connect(
     let (mut registry, mut errors) = (Registry::default(), Vec::new());
     for org in &config.datadog {
         match datadog(org, clock, random).await {
-            Ok(client) => registry.add(client, org.default),
+            Ok(client) => registry.add(client, &org.address(), org.default),
             Err(more) => errors.extend(more),
         }
     }

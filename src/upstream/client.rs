@@ -1,7 +1,6 @@
 //! The client of one upstream.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -230,13 +229,15 @@ impl Client {
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Upstream's words, fit for a caller: on one line, bounded, and without
-    /// credentials, should upstream repeat any.
+    /// Upstream's words to a request, fit for a caller: on one line, bounded, and
+    /// without secrets, should upstream repeat any.
     #[must_use]
-    pub fn clean(&self, words: &str) -> String {
+    pub fn clean(&self, request: &Request, words: &str) -> String {
         const LONGEST: usize = 500;
         let mut words = words.to_owned();
-        for (_, secret) in self.credentials().iter() {
+        let credentials = self.credentials();
+        let credentials = credentials.iter().map(|(_, secret)| secret);
+        for secret in credentials.chain(&request.secret) {
             words = words.replace(secret.expose_secret(), "[redacted]");
         }
         let words: String = redact_keys(&words)
@@ -272,69 +273,6 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// Which upstream a request means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The one of this full name, whether it is configured or not.
-    Named(String),
-    /// One of these: the caller has to say which, for none is the default.
-    Open(Vec<String>),
-}
-
-/// The configured upstreams, and which one a request means.
-#[derive(Debug, Default)]
-pub struct Registry {
-    clients: HashMap<String, Arc<Client>>,
-    defaults: HashMap<String, String>,
-}
-
-impl Registry {
-    /// Adds an upstream under its name. A `default` is what requests mean that
-    /// name its place only, the name without its last part.
-    pub fn add(&mut self, client: Client, default: bool) {
-        let name = client.name().to_owned();
-        if let (true, Some((place, _))) = (default, name.rsplit_once('/')) {
-            self.defaults.insert(place.to_owned(), name.clone());
-        }
-        self.clients.insert(name, Arc::new(client));
-    }
-
-    /// What a place and a configured name mean, an empty name where the caller
-    /// gave none.
-    #[must_use]
-    pub fn choose(&self, place: &str, name: &str) -> Choice {
-        if !name.is_empty() {
-            return Choice::Named(format!("{place}/{name}"));
-        }
-        if let Some(default) = self.defaults.get(place) {
-            return Choice::Named(default.clone());
-        }
-        let is_there = |it: &&String| it.rsplit_once('/').is_some_and(|(at, _)| at == place);
-        let candidates: Vec<_> = self.clients.keys().filter(is_there).cloned().collect();
-        if candidates.is_empty() {
-            Choice::Named(place.to_owned())
-        } else {
-            Choice::Open(candidates)
-        }
-    }
-
-    /// The client of a full name.
-    #[must_use]
-    pub fn client(&self, name: &str) -> Option<&Arc<Client>> {
-        self.clients.get(name)
-    }
-
-    /// Every upstream by name, and whether it is a default.
-    pub fn names(&self) -> impl Iterator<Item = (&str, bool)> {
-        let mut names: Vec<_> = self.clients.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names.into_iter().map(|name| {
-            let default = self.defaults.values().any(|it| it == name);
-            (name, default)
-        })
     }
 }
 
