@@ -33,12 +33,6 @@ pub fn name(site: Site) -> Option<&'static str> {
     })
 }
 
-/// The site of a name.
-#[must_use]
-pub fn from_name(wanted: &str) -> Option<Site> {
-    ALL.into_iter().find(|site| name(*site) == Some(wanted))
-}
-
 /// The API's base URL (Datadog docs, "Getting started with Datadog sites").
 /// `None` for [`Site::Unspecified`].
 #[must_use]
