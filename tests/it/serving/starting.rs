@@ -67,9 +67,13 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
     );
     let text = std::fs::read_to_string(&config).unwrap();
     let keys = "api_key = { file = \"empty\" }\napp_key = { command = [\"false\"] }\n";
+    let token = "token = { file = \"empty\" }\n";
     stage.setup.write("empty", "");
     let start = text.find("api_key").unwrap();
-    let broken = format!("{}{keys}", &text[..start]);
+    let broken = format!(
+        "{}{keys}[[braintrust]]\n{token}[[coveo]]\nregion = \"au\"\norganization_id = \"acme\"\n{token}",
+        &text[..start]
+    );
     stage.setup.write("keygate.toml", &broken);
     let told = |all: &[&str]| {
         let output = keygate(&check);
@@ -91,6 +95,8 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
         "empty",
         "datadog/us1/main: app_key",
         "false",
+        "braintrust/default: token",
+        "coveo/au/acme: token",
     ]);
 
     // faults of the configuration itself hide none of the policy's
@@ -106,6 +112,8 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
         "no-such-file",
         "datadog[0].app_key",
         "KEYGATE_TEST_NOT_SET",
+        "braintrust[0].token",
+        "coveo[0].token",
     ]);
 }
 
