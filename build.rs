@@ -85,10 +85,12 @@ fn redacted_debug(messages: &[MessageDescriptor]) -> Result<String, std::fmt::Er
         for field in message.fields().filter(|it| real_oneof(it).is_none()) {
             let (label, member) = (field.name(), rust_name(field.name()));
             if is_redacted(&field) {
-                writeln!(
-                    code,
-                    "if self.{member}.is_some() {{ it.field(\"{label}\", {HIDDEN}); }}"
-                )?;
+                let is_set = if field.is_list() || !field.supports_presence() {
+                    format!("!self.{member}.is_empty()")
+                } else {
+                    format!("self.{member}.is_some()")
+                };
+                writeln!(code, "if {is_set} {{ it.field(\"{label}\", {HIDDEN}); }}")?;
             } else {
                 writeln!(code, "it.field(\"{label}\", &self.{member});")?;
             }

@@ -49,20 +49,20 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is appended in one piece: a record, and what it changes about a key.
+/// What is appended in one piece: a record, and what it changes about keys.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The record.
     pub record: Record,
-    /// What it says about a key's owner.
-    pub projection: Option<Projection>,
+    /// What it says about the owners of keys.
+    pub projections: Vec<Projection>,
 }
 
 impl From<Record> for Entry {
     fn from(record: Record) -> Self {
         Self {
             record,
-            projection: None,
+            projections: Vec::new(),
         }
     }
 }
@@ -76,7 +76,7 @@ pub enum Projection {
         upstream: String,
         /// The type of the resource: `api_key`.
         resource_type: String,
-        /// The key's id upstream.
+        /// What the key is known by: its id upstream, or its secret's fingerprint.
         id: String,
         /// Who made it.
         owner: Owner,
@@ -87,9 +87,19 @@ pub enum Projection {
         upstream: String,
         /// The type of the resource: `api_key`.
         resource_type: String,
-        /// The key's id upstream.
+        /// What the key is known by: its id upstream, or its secret's fingerprint.
         id: String,
     },
+}
+
+impl Projection {
+    /// Whether it is about the very key that a record is about.
+    #[must_use]
+    pub fn is_about(&self, record: &Record) -> bool {
+        let (Self::Created { id, .. } | Self::Removed { id, .. }) = self;
+        let resource = record.resource.as_ref();
+        resource.and_then(|it| it.id.as_ref()) == Some(id)
+    }
 }
 
 /// Who made a key.

@@ -48,6 +48,8 @@ pub struct Call {
 
 struct State {
     record: Record,
+    /// The ids of the keys that are recorded one by one.
+    keys: Vec<String>,
     intended: bool,
     concluded: bool,
 }
@@ -59,19 +61,19 @@ pub struct Conclusion {
     outcome: Option<Outcome>,
     code: Code,
     reason: Option<&'static str>,
-    projection: Option<Projection>,
+    projections: Vec<Projection>,
 }
 
 impl Conclusion {
     /// The call did what it was to do.
     #[must_use]
-    pub fn succeeded(projection: Option<Projection>) -> Self {
+    pub fn succeeded(projections: Vec<Projection>) -> Self {
         Self {
             kind: Kind::Outcome,
             outcome: Some(Outcome::Succeeded),
             code: Code::Ok,
             reason: None,
-            projection,
+            projections,
         }
     }
 
@@ -83,7 +85,7 @@ impl Conclusion {
             outcome: Some(outcome),
             code: error.code(),
             reason: Some(error.reason()),
-            projection: None,
+            projections: Vec::new(),
         }
     }
 
@@ -99,7 +101,7 @@ impl Conclusion {
             outcome: None,
             code: error.code(),
             reason: Some(error.reason()),
-            projection: None,
+            projections: Vec::new(),
         }
     }
 }
@@ -124,6 +126,7 @@ impl Call {
         });
         let state = State {
             record,
+            keys: Vec::new(),
             intended: false,
             concluded: false,
         };
@@ -167,6 +170,12 @@ impl Call {
         note(&mut self.state().record);
     }
 
+    /// Notes that the call is about these keys: from now on each has records of its
+    /// own.
+    pub fn note_keys(&self, ids: &[String]) {
+        self.state().keys = ids.to_vec();
+    }
+
     /// Notes who calls.
     pub fn note_caller(&self, caller: &Caller) {
         self.note(|record| {
@@ -201,19 +210,35 @@ impl Call {
         }
     }
 
-    /// Writes the intent, and returns when it is durable.
+    /// Writes the intent, for each key if there are several, and returns when it is
+    /// durable.
     ///
     /// # Errors
     /// [`audit::Error`] if it could not be written: then nothing may be sent.
     pub async fn intend(&self) -> Result<(), audit::Error> {
-        let record = {
+        let intents = {
             let mut state = self.state();
-            let record = self.ledger.trail.next(&state.record, Kind::Intent);
+            let intents = self.next(&state, Kind::Intent);
             // only now: whatever fails before this has left no intent
             state.intended = true;
-            record
+            intents
         };
-        self.ledger.trail.append(record).await.map(drop)
+        let entries = intents.into_iter().map(Entry::from).collect();
+        self.ledger.trail.append_all(entries).await.map(drop)
+    }
+
+    /// The next records: one, or one for each key.
+    fn next(&self, state: &State, kind: Kind) -> Vec<Record> {
+        let next = || self.ledger.trail.next(&state.record, kind);
+        if state.keys.is_empty() {
+            return vec![next()];
+        }
+        let records = state.keys.iter().map(|id| {
+            let mut record = next();
+            record.resource.get_or_insert_default().id = Some(id.clone());
+            record
+        });
+        records.collect()
     }
 
     /// Ends the call, unless it has ended, and returns when that is durable.
@@ -221,7 +246,7 @@ impl Call {
     /// # Errors
     /// [`audit::Error`] if it could not be written: then nothing may be told.
     pub async fn conclude(&self, conclusion: Conclusion) -> Result<(), audit::Error> {
-        let Some(entry) = self.end(conclusion) else {
+        let Some(entries) = self.end(conclusion) else {
             return Ok(());
         };
         // in a task of its own: whoever waits for it may be dropped
@@ -229,31 +254,36 @@ impl Call {
         let written = self
             .ledger
             .tasks
-            .spawn(async move { trail.append(entry).await.map(drop) });
+            .spawn(async move { trail.append_all(entries).await.map(drop) });
         written.await.unwrap_or(Err(audit::Error::ThreadEnded))
     }
 
-    fn end(&self, conclusion: Conclusion) -> Option<Entry> {
+    fn end(&self, conclusion: Conclusion) -> Option<Vec<Entry>> {
         let mut state = self.state();
         if state.concluded {
             return None;
         }
         let now = self.ledger.clock.instant();
         let took = now.saturating_duration_since(self.started);
-        let (kind, before) = (conclusion.kind, &state.record);
-        let mut record = self.ledger.trail.next(before, kind);
-        record.items = before.items;
-        record.upstream_status = before.upstream_status;
-        record
-            .upstream_request_id
-            .clone_from(&before.upstream_request_id);
+        let mut records = self.next(&state, conclusion.kind);
+        for record in &mut records {
+            let before = &state.record;
+            record.items = before.items;
+            record.upstream_status = before.upstream_status;
+            record
+                .upstream_request_id
+                .clone_from(&before.upstream_request_id);
+            record.outcome = conclusion.outcome;
+            record.code = Some(code_name(conclusion.code).to_owned());
+            record.reason = conclusion.reason.map(str::to_owned);
+            record.duration_us = u64::try_from(took.as_micros()).ok();
+        }
+        let keys = state.keys.len();
         // last: a failure up to here leaves the call to be concluded by the next
         state.concluded = true;
         drop(state);
-        record.outcome = conclusion.outcome;
-        record.code = Some(code_name(conclusion.code).to_owned());
-        record.reason = conclusion.reason.map(str::to_owned);
-        record.duration_us = u64::try_from(took.as_micros()).ok();
+        // they differ in the key alone
+        let record = records.first()?;
         let rpc = record.rpc.as_deref().unwrap_or_default();
         self.ledger.metrics.call_ended(rpc, conclusion.code, took);
         tracing::info!(
@@ -267,13 +297,20 @@ impl Call {
             code = code_name(conclusion.code),
             reason = conclusion.reason,
             upstream_status = record.upstream_status,
+            keys = (keys > 0).then_some(keys),
             duration_us = record.duration_us,
             "call"
         );
-        Some(Entry {
-            record,
-            projection: conclusion.projection,
-        })
+        let mut projections = conclusion.projections;
+        let entries = records.into_iter().map(|record| {
+            let own = |it: &mut Projection| keys == 0 || it.is_about(&record);
+            let projections = projections.extract_if(.., own).collect();
+            Entry {
+                record,
+                projections,
+            }
+        });
+        Some(entries.collect())
     }
 
     /// What an error's status tells besides.
@@ -307,8 +344,8 @@ impl Drop for Call {
             return;
         }
         let (_, conclusion) = self.abandoned(Error::Cancelled);
-        if let Some(entry) = self.end(conclusion) {
-            self.ledger.trail.append_detached(entry);
+        if let Some(entries) = self.end(conclusion) {
+            self.ledger.trail.append_detached(entries);
         }
     }
 }

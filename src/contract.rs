@@ -40,6 +40,8 @@ pub struct Operation {
     pub effect: Effect,
     /// The upstream route it mirrors, `None` if keygate answers by itself.
     pub route: Option<String>,
+    /// Why the vendor has no such operation; `None` if it has it.
+    pub not_offered: Option<String>,
     /// Whether its service is deprecated, as it is upstream.
     pub deprecated: bool,
 }
@@ -202,8 +204,15 @@ fn classify(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Operatio
     if declared.any_caller && effect != Effect::Read {
         return Err("is open to any caller, and does more than read");
     }
-    if !declared.any_caller && declared.upstream_route.is_empty() && effect != Effect::Read {
-        return Err("changes something, and names no upstream route");
+    match (
+        declared.not_offered.is_empty(),
+        declared.upstream_route.is_empty(),
+    ) {
+        (true, true) if !declared.any_caller && effect != Effect::Read => {
+            return Err("changes something, and names no upstream route");
+        }
+        (false, false) => return Err("names an upstream route, and is not offered there"),
+        _ => {}
     }
     Ok(Operation {
         method: method_name(method),
@@ -212,6 +221,7 @@ fn classify(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Operatio
         permissions: declared.permissions,
         effect,
         route: Some(declared.upstream_route).filter(|it| !it.is_empty()),
+        not_offered: Some(declared.not_offered).filter(|it| !it.is_empty()),
         deprecated: is_deprecated(&method.parent_service()),
     })
 }

@@ -15,7 +15,7 @@ pub mod site;
 use serde_json::value::RawValue;
 
 use crate::{
-    gateway::operation::Vendor,
+    gateway::operation::{Found, Vendor},
     json::{self, Field as _, Members},
 };
 
@@ -35,14 +35,33 @@ impl Vendor for Datadog {
         errors.into_iter().filter_map(error).collect()
     }
 
-    fn name(body: &[u8]) -> Option<String> {
-        let text = std::str::from_utf8(body).ok()?;
-        let data = member(Members::parse(text)?, "data")?;
-        let attributes = member(Members::of(data)?, "attributes")?;
-        let mut name: Option<String> = None;
-        name.fill(member(Members::of(attributes)?, "name")?);
-        name
+    /// JSON:API resources: `data` is one, or a list of them.
+    fn found(body: &[u8]) -> Vec<Found> {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let data = Members::parse(text).and_then(|it| member(it, "data"));
+        let Some(data) = data else {
+            return Vec::new();
+        };
+        let resources = json::elements(data).unwrap_or_else(|| vec![data]);
+        resources.into_iter().map(resource).collect()
     }
+}
+
+fn resource(raw: &RawValue) -> Found {
+    let mut found = Found::default();
+    for (member, raw) in Members::of(raw).into_iter().flatten() {
+        match &*member {
+            "id" => {
+                found.id.fill(raw);
+            }
+            "attributes" => {
+                let name = Members::of(raw).and_then(|it| self::member(it, "name"));
+                found.name = name.and_then(json::text);
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn member<'a>(members: Members<'a>, wanted: &str) -> Option<&'a RawValue> {

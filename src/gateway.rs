@@ -147,7 +147,7 @@ impl Gateway {
         });
         let result = match answered {
             Ok(answer) => {
-                let concluded = conclude(&call, Conclusion::succeeded(None)).await;
+                let concluded = conclude(&call, Conclusion::succeeded(Vec::new())).await;
                 concluded.map(|()| answer)
             }
             Err(error) => Err(error.into()),
@@ -170,12 +170,7 @@ impl Gateway {
         // who may not do this anywhere learns nothing about the request
         let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
-        let (place, name) = O::place(&request).map_err(invalid)?;
-        let address = if name.is_empty() {
-            place
-        } else {
-            format!("{place}/{name}")
-        };
+        let address = O::address(&request).map_err(invalid)?;
         let upstream = match self.upstreams.choose(&address) {
             Choice::Named(upstream) => upstream,
             Choice::Open(candidates) => {
@@ -183,7 +178,7 @@ impl Gateway {
                 // who reaches none of them does not learn that there are any
                 let reaches = |it: &String| policy.authorize(caller, operation, Some(it)).is_ok();
                 if candidates.iter().any(reaches) {
-                    return Err(invalid(O::unnamed()).into());
+                    return Err(invalid(O::ambiguous()).into());
                 }
                 address
             }
@@ -195,8 +190,8 @@ impl Gateway {
         call.note_permit(&permit);
         let client = self.upstreams.client(&upstream);
         let client = client.ok_or(Error::UpstreamNotConfigured)?;
-        let plan = O::plan(request).map_err(Error::InvalidRequest)?;
-        call.note(|record| record.resource = Some(plan.resource.clone()));
+        let plan = O::plan(request)?;
+        plan.note(call);
 
         let work = Work::<O> {
             call: call.clone(),

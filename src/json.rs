@@ -5,6 +5,8 @@
 //! of the answer's text: no tree is built of what has a field.
 //! This module knows no vendor.
 
+pub mod object;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use prost_types::{ListValue, NullValue, Struct, Timestamp, Value, value::Kind};
@@ -13,6 +15,9 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+
+pub use object::Object;
+pub(crate) use object::object;
 
 /// An answer that makes no sense: what was expected, and where. Never holds
 /// anything of the answer itself.
@@ -83,6 +88,12 @@ pub fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// The text of a JSON string; `None` if the value is not one.
+#[must_use]
+pub fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 /// Whether a value is `null`.
 #[must_use]
 pub fn is_null(raw: &RawValue) -> bool {
@@ -123,6 +134,15 @@ fn scalar<'a, T: Deserialize<'a>>(field: &mut Option<T>, raw: &'a RawValue) -> F
 impl Field for Option<String> {
     fn fill(&mut self, raw: &RawValue) -> Fit {
         scalar(self, raw)
+    }
+}
+
+impl Field for String {
+    fn fill(&mut self, raw: &RawValue) -> Fit {
+        let mut text = None;
+        let fit = scalar(&mut text, raw);
+        *self = text.unwrap_or_default();
+        fit
     }
 }
 
@@ -179,7 +199,13 @@ pub struct Rest {
 impl Rest {
     /// Puts a member into its field, or keeps what does not fit.
     pub fn take(&mut self, place: Place, name: &str, raw: &RawValue, field: &mut impl Field) {
-        match field.fill(raw) {
+        let fit = field.fill(raw);
+        self.settle(place, name, raw, fit);
+    }
+
+    /// Keeps what is left of a member that a field has been filled with.
+    pub fn settle(&mut self, place: Place, name: &str, raw: &RawValue, fit: Fit) {
+        match fit {
             Fit::Whole => {}
             Fit::Null => self.nulls.push(name.to_owned()),
             Fit::Partly | Fit::Not => self.keep(place, name, raw),

@@ -68,6 +68,10 @@ pub enum Error {
     Overloaded,
     /// No such site, organization or instance is configured.
     UpstreamNotConfigured,
+    /// The endpoint is switched off there; why.
+    EndpointDisabled(String),
+    /// The vendor has no such operation; why.
+    NotOffered(String),
     /// Upstream does not take keygate's credentials.
     UpstreamCredentialsRejected,
     /// Upstream forbids this to keygate's credentials.
@@ -111,8 +115,9 @@ impl Error {
             Self::RateLimited { .. } | Self::Overloaded | Self::RequestTooLarge => {
                 Code::ResourceExhausted
             }
-            Self::Unsupported(_) => Code::Unimplemented,
+            Self::Unsupported(_) | Self::NotOffered(_) => Code::Unimplemented,
             Self::UpstreamNotConfigured
+            | Self::EndpointDisabled(_)
             | Self::UpstreamCredentialsRejected
             | Self::UpstreamForbidden => Code::FailedPrecondition,
             Self::IssuerUnavailable | Self::UpstreamUnavailable | Self::AuditUnavailable => {
@@ -141,6 +146,8 @@ impl Error {
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded => "OVERLOADED",
             Self::UpstreamNotConfigured => "UPSTREAM_NOT_CONFIGURED",
+            Self::EndpointDisabled(_) => "ENDPOINT_DISABLED",
+            Self::NotOffered(_) => "NOT_OFFERED_UPSTREAM",
             Self::UpstreamCredentialsRejected => "UPSTREAM_CREDENTIALS_REJECTED",
             Self::UpstreamForbidden => "UPSTREAM_FORBIDDEN",
             Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
@@ -194,6 +201,12 @@ impl Error {
             Self::Overloaded => "the gateway has too many calls under way: try again later",
             Self::UpstreamNotConfigured => {
                 "the gateway has no such upstream: see AccessService.ListUpstreams"
+            }
+            Self::EndpointDisabled(why) => {
+                return format!("upstream has switched this endpoint off there: {why}");
+            }
+            Self::NotOffered(why) => {
+                return format!("the vendor has no such operation: {why}");
             }
             Self::UpstreamCredentialsRejected => {
                 "upstream does not take the gateway's own credentials: tell whoever runs the gateway"

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use secrecy::SecretString;
 
 pub use client::{Client, Settings};
 pub use registry::Registry;
@@ -33,6 +34,8 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// Whether upstream ends in the same state however often it is sent.
     pub repeatable: bool,
+    /// A secret that the path holds: it is kept out of whatever upstream repeats.
+    pub secret: Option<SecretString>,
 }
 
 /// An answer, of whatever status.

@@ -146,6 +146,7 @@ mod tests {
                 resource_type: Some("api_key".to_owned()),
                 id: Some("1f".to_owned()),
                 name: Some(name.to_owned()),
+                ..Resource::default()
             }),
             ..Record::new(kind, "c", "i", SystemTime::UNIX_EPOCH)
         }

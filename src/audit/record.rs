@@ -66,7 +66,7 @@ pub struct Record {
     /// On what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Resource>,
-    /// Fingerprints of the secrets that the answer held.
+    /// Fingerprints of the secrets that the request or the answer held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<Fingerprint>,
     /// How it ended; in outcomes only.
@@ -129,6 +129,12 @@ pub struct Resource {
     /// The name that people gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The id of the service account that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The id of the key that it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
 }
 
 impl Record {
@@ -264,9 +270,11 @@ impl Record {
             resource_type,
             id,
             name,
+            parent,
+            copy_of,
         }) = resource
         {
-            [resource_type, id, name]
+            [resource_type, id, name, parent, copy_of]
                 .into_iter()
                 .flatten()
                 .for_each(cut);

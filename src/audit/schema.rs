@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::Error;
 
 /// The newest version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Marks the file as keygate's: `kgat`, kept in `application_id`.
 const APPLICATION: i64 = 0x6b67_6174;
@@ -33,8 +33,9 @@ const TABLES: &str = "
         PRIMARY KEY (upstream, type, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE open_intents (
-        call TEXT PRIMARY KEY,
-        position INTEGER NOT NULL
+        call TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (call, position)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE fingerprints (
         fingerprint TEXT NOT NULL,
@@ -45,6 +46,18 @@ const TABLES: &str = "
         version INTEGER PRIMARY KEY,
         key BLOB NOT NULL
     ) STRICT;
+";
+
+/// From version 1 to 2: a call may have several intents, one for each of its keys.
+const TO_2: &str = "
+    ALTER TABLE open_intents RENAME TO old_intents;
+    CREATE TABLE open_intents (
+        call TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (call, position)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO open_intents SELECT call, position FROM old_intents;
+    DROP TABLE old_intents;
 ";
 
 /// The version of the tables in this file; 0 if it is empty.
@@ -75,15 +88,17 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, Error
 
 /// Brings the tables to the newest version.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    if version(connection, path)? == VERSION {
-        return Ok(());
-    }
-    let mut create = || {
+    let steps = match version(connection, path)? {
+        0 => TABLES,
+        1 => TO_2,
+        _ => return Ok(()),
+    };
+    let mut migrate = || {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(steps)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()
     };
-    create().map_err(Error::database(path, "written"))
+    migrate().map_err(Error::database(path, "written"))
 }

@@ -127,10 +127,13 @@ impl Store {
         let mut positions = Vec::new();
         let written = Error::database(&self.path, "written");
         let transaction = self.connection.transaction().map_err(&written)?;
-        for Entry { record, projection } in entries {
+        for Entry {
+            record,
+            projections,
+        } in entries
+        {
             let row = Row::new(record, next)?;
-            row.insert(&transaction, projection.as_ref())
-                .map_err(&written)?;
+            row.insert(&transaction, &projections).map_err(&written)?;
             positions.push(Position(next));
             next += 1;
         }
@@ -255,7 +258,7 @@ impl Row {
     fn insert(
         &self,
         transaction: &Transaction<'_>,
-        projection: Option<&Projection>,
+        projections: &[Projection],
     ) -> rusqlite::Result<()> {
         let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
             transaction.prepare_cached(sql)?.execute(values).map(|_| ())
@@ -272,7 +275,7 @@ impl Row {
         }
         match self.kind {
             Kind::Intent => run(
-                "INSERT OR REPLACE INTO open_intents (call, position) VALUES (?1, ?2)",
+                "INSERT INTO open_intents (call, position) VALUES (?1, ?2)",
                 params![self.call, self.position],
             )?,
             Kind::Outcome | Kind::Denied | Kind::Refused => run(
@@ -280,16 +283,15 @@ impl Row {
                 params![self.call],
             )?,
         }
-        match projection {
-            None => Ok(()),
+        projections.iter().try_for_each(|it| match it {
             // A key that exists keeps its owner: whoever answers a second create
             // with an id that is in use must not take it over.
-            Some(Projection::Created {
+            Projection::Created {
                 upstream,
                 resource_type,
                 id,
                 owner,
-            }) => run(
+            } => run(
                 "INSERT INTO keys (upstream, type, id, issuer, subject, position)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
@@ -304,14 +306,14 @@ impl Row {
                     self.position
                 ],
             ),
-            Some(Projection::Removed {
+            Projection::Removed {
                 upstream,
                 resource_type,
                 id,
-            }) => run(
+            } => run(
                 "UPDATE keys SET removed = ?4 WHERE upstream = ?1 AND type = ?2 AND id = ?3",
                 params![upstream, resource_type, id, self.position],
             ),
-        }
+        })
     }
 }

@@ -124,12 +124,21 @@ impl Trail {
     /// # Errors
     /// [`Error::Failed`] after the first failure of the trail, for ever.
     pub async fn append(&self, entry: impl Into<Entry>) -> Result<Position, Error> {
+        self.append_all(vec![entry.into()]).await
+    }
+
+    /// Appends entries, all or none, as [`Self::append`] does one. The position of
+    /// the first; the others follow it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] after the first failure of the trail, for ever.
+    pub async fn append_all(&self, entries: Vec<Entry>) -> Result<Position, Error> {
         let inner = &*self.0;
         if inner.failure.get().is_some() {
             return Err(inner.failure.refusal());
         }
         let (acknowledge, acknowledged) = oneshot::channel();
-        let command = Command::Append(Box::new(entry.into()), Some(acknowledge));
+        let command = Command::Append(entries, Some(acknowledge));
         if inner.queue.send(command).await.is_err() {
             return Err(inner.failure.refusal());
         }
@@ -139,44 +148,31 @@ impl Trail {
         }
     }
 
-    /// Appends an entry that nobody can wait for, as when a call is dropped. It
-    /// never blocks. If the entry can't even be queued, the trail has failed.
-    pub fn append_detached(&self, entry: impl Into<Entry>) {
-        let command = Command::Append(Box::new(entry.into()), None);
+    /// Appends entries that nobody can wait for, as when a call is dropped. It never
+    /// blocks. If the entries can't even be queued, the trail has failed.
+    pub fn append_detached(&self, entries: Vec<Entry>) {
+        let command = Command::Append(entries, None);
         let (command, cause) = match self.0.queue.try_send(command) {
             Ok(()) => return,
             Err(TrySendError::Full(command)) => (command, Error::Overrun),
             Err(TrySendError::Closed(command)) => (command, Error::Closed),
         };
-        if let Command::Append(entry, _) = command {
-            let record = &entry.record;
-            tracing::error!(
-                record = record.id,
-                call = record.call,
-                kind = record.kind.name(),
-                result = record.result(),
-                "an audit record is lost: {cause}"
-            );
+        if let Command::Append(entries, _) = command {
+            for Entry { record, .. } in entries {
+                tracing::error!(
+                    record = record.id,
+                    call = record.call,
+                    kind = record.kind.name(),
+                    result = record.result(),
+                    "an audit record is lost: {cause}"
+                );
+            }
         }
         self.0.failure.set(cause);
     }
 
-    /// Who made a key; `None` if the trail does not know.
-    ///
-    /// # Errors
-    /// [`Error`] if the trail can't be read.
-    pub async fn owner(
-        &self,
-        upstream: &str,
-        resource_type: &str,
-        id: &str,
-    ) -> Result<Option<Owner>, Error> {
-        let ids = [id.to_owned()];
-        let mut owners = self.owners(upstream, resource_type, &ids).await?;
-        Ok(owners.remove(id))
-    }
-
-    /// Who made these keys, by id. A key that the trail does not know is left out.
+    /// Who made these keys, by what they are known by. A key that the trail does not
+    /// know is left out.
     ///
     /// # Errors
     /// [`Error`] if the trail can't be read.
@@ -203,6 +199,13 @@ impl Trail {
     #[must_use]
     pub fn fingerprint(&self, secret: &str) -> Fingerprint {
         self.0.fingerprinter.fingerprint(secret)
+    }
+
+    /// What records may hold in the place of this secret, under any of the retained
+    /// keys.
+    #[must_use]
+    pub fn fingerprints(&self, secret: &str) -> Vec<Fingerprint> {
+        self.0.fingerprinter.all(secret)
     }
 
     /// Is cancelled when the trail fails. Cancelling it changes nothing here.

@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Entry, Error, Position, store::Store};
 
-/// The most entries in one transaction, which bounds how long the first waits.
+/// The most commands in one transaction, which bounds how long the first waits.
 const BATCH: usize = 1024;
 
 /// What is asked of the thread.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Write this; tell whoever waits for it.
-    Append(Box<Entry>, Option<oneshot::Sender<Acknowledgement>>),
+    /// Write these, all or none; tell whoever waits for them.
+    Append(Vec<Entry>, Option<oneshot::Sender<Acknowledgement>>),
     /// Write what came before, then end.
     Close,
 }
@@ -126,9 +126,9 @@ fn write_all(
         let mut waiting = Vec::with_capacity(commands.len());
         for command in commands.drain(..) {
             match command {
-                Command::Append(entry, waiter) => {
+                Command::Append(more, waiter) => {
                     waiting.extend(waiter.map(|it| (it, entries.len())));
-                    entries.push(*entry);
+                    entries.extend(more);
                 }
                 // What is queued already is written all the same.
                 Command::Close => queue.close(),

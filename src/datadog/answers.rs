@@ -35,7 +35,7 @@ macro_rules! secrets {
         impl Secret for $message {
             fn key(&self) -> Key<'_> {
                 Key {
-                    id: &self.id,
+                    id: Some(&self.id),
                     name: self.name.as_deref(),
                     secret: self.key.as_deref(),
                 }

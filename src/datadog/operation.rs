@@ -7,20 +7,19 @@ use serde::Serialize;
 
 use super::{query::check_id, site};
 use crate::{
-    audit,
     contract::proto::keygate::datadog::v2::{Scopes, Site},
-    gateway::operation as gateway,
+    gateway::operation::{self as gateway, Inspect, Target},
     status::Violation,
     upstream::Request,
 };
 
-/// The place of a site and the organization there, for
-/// [`gateway::Operation::place`].
+/// The address of an organization on a site, for
+/// [`gateway::Operation::address`].
 ///
 /// # Errors
 /// The violation, if it is no site that this version knows, or a name that no
 /// organization can have: it stands in records and statuses, so it is bounded.
-pub fn place(site: i32, org: &str) -> Result<(String, &str), Violation> {
+pub fn address(site: i32, org: &str) -> Result<String, Violation> {
     const LONGEST: usize = 64;
     let name = Site::try_from(site).ok().and_then(site::name);
     let name = name
@@ -30,12 +29,16 @@ pub fn place(site: i32, org: &str) -> Result<(String, &str), Violation> {
         let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
         return Err(Violation::new("org", fault));
     }
-    Ok((format!("datadog/{name}"), org))
+    Ok(if org.is_empty() {
+        format!("datadog/{name}")
+    } else {
+        format!("datadog/{name}/{org}")
+    })
 }
 
-/// For [`gateway::Operation::unnamed`].
+/// For [`gateway::Operation::ambiguous`].
 #[must_use]
-pub fn unnamed() -> Violation {
+pub fn ambiguous() -> Violation {
     Violation::new(
         "org",
         "is required: no organization is this site's default; see AccessService.ListUpstreams",
@@ -81,11 +84,15 @@ pub struct Collection {
 }
 
 impl Collection {
-    fn resource(&self, id: Option<String>, name: Option<String>) -> audit::Resource {
-        audit::Resource {
-            resource_type: Some(self.kind.name.to_owned()),
-            id,
-            name,
+    fn plan(&self, request: Request, target: Target) -> gateway::Plan {
+        gateway::Plan {
+            request,
+            resource_type: self.kind.name,
+            parent: None,
+            target,
+            name: None,
+            scopes: gateway::Scopes::NotApplicable,
+            inspect: None,
         }
     }
 
@@ -97,18 +104,15 @@ impl Collection {
             route,
             body: None,
             repeatable,
+            secret: None,
         }
     }
 
     /// A list.
     #[must_use]
     pub fn list(&self, path: String) -> gateway::Plan {
-        gateway::Plan {
-            request: self.request(Method::GET, path, self.path),
-            resource: self.resource(None, None),
-            scopes: gateway::Scopes::NotApplicable,
-            inspect: None,
-        }
+        let request = self.request(Method::GET, path, self.path);
+        self.plan(request, Target::Collection)
     }
 
     /// The path of one resource. What is wrong with the id goes into `violations`.
@@ -121,12 +125,8 @@ impl Collection {
     /// A read of one resource.
     #[must_use]
     pub fn get(&self, id: String, path: String) -> gateway::Plan {
-        gateway::Plan {
-            request: self.request(Method::GET, path, self.item),
-            resource: self.resource(Some(id), None),
-            scopes: gateway::Scopes::NotApplicable,
-            inspect: None,
-        }
+        let request = self.request(Method::GET, path, self.item);
+        self.plan(request, Target::Key(id))
     }
 
     /// A creation.
@@ -140,10 +140,9 @@ impl Collection {
         let mut request = self.request(Method::POST, self.path.to_owned(), self.path);
         request.body = Some(self.body(None, attributes));
         gateway::Plan {
-            request,
-            resource: self.resource(None, Some(name)),
+            name: Some(name),
             scopes,
-            inspect: None,
+            ..self.plan(request, Target::Collection)
         }
     }
 
@@ -161,10 +160,10 @@ impl Collection {
         let mut request = self.request(Method::PATCH, path, self.item);
         request.body = Some(self.body(Some(&id), attributes));
         gateway::Plan {
-            request,
-            resource: self.resource(Some(id), name),
+            name,
             scopes,
-            inspect: Some(inspect),
+            inspect: Some(Inspect::new(inspect)),
+            ..self.plan(request, Target::Key(id))
         }
     }
 
@@ -193,11 +192,11 @@ impl Collection {
     #[must_use]
     pub fn delete(&self, id: String, violations: &mut Vec<Violation>) -> gateway::Plan {
         let path = self.path_of(&id, violations);
+        let inspect = self.request(Method::GET, path.clone(), self.item);
+        let request = self.request(Method::DELETE, path, self.item);
         gateway::Plan {
-            inspect: Some(self.request(Method::GET, path.clone(), self.item)),
-            request: self.request(Method::DELETE, path, self.item),
-            resource: self.resource(Some(id), None),
-            scopes: gateway::Scopes::NotApplicable,
+            inspect: Some(Inspect::new(inspect)),
+            ..self.plan(request, Target::Key(id))
         }
     }
 
@@ -289,57 +288,14 @@ fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
     violations.push(Violation::new("name", fault));
 }
 
-/// The plan, unless something is wrong.
-///
-/// # Errors
-/// What is wrong.
-pub fn unless(
-    violations: Vec<Violation>,
-    plan: gateway::Plan,
-) -> Result<gateway::Plan, Vec<Violation>> {
-    if violations.is_empty() {
-        Ok(plan)
-    } else {
-        Err(violations)
-    }
-}
-
-/// One operation of Datadog's: its method, its messages, and its plan. The rest
-/// is the same for all.
+/// One operation of Datadog's v2: its method, its messages, and its plan.
 macro_rules! operation {
-    (
-        $(#[$doc:meta])*
-        $name:ident = $method:literal, $request:ty => $response:ty,
-        |$it:ident, $violations:ident| $plan:expr
-    ) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name;
-
-        impl $crate::gateway::Operation for $name {
-            const METHOD: &'static str = $method;
-            type Vendor = $crate::datadog::Datadog;
-            type Request = $request;
-            type Response = $response;
-
-            fn place(
-                request: &Self::Request,
-            ) -> Result<(String, &str), $crate::status::Violation> {
-                $crate::datadog::operation::place(request.site, &request.org)
-            }
-
-            fn unnamed() -> $crate::status::Violation {
-                $crate::datadog::operation::unnamed()
-            }
-
-            fn plan(
-                $it: Self::Request,
-            ) -> Result<$crate::gateway::Plan, Vec<$crate::status::Violation>> {
-                let mut violations = Vec::new();
-                let $violations = &mut violations;
-                let plan = $plan;
-                $crate::datadog::operation::unless(violations, plan)
-            }
+    ($($description:tt)*) => {
+        $crate::gateway::operation::operation! {
+            vendor: $crate::datadog::Datadog,
+            address: |it| $crate::datadog::operation::address(it.site, &it.org),
+            ambiguous: $crate::datadog::operation::ambiguous(),
+            $($description)*
         }
     };
 }

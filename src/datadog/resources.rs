@@ -3,7 +3,7 @@
 //! Source: Datadog API reference, Key Management, v2, and what recorded answers
 //! show besides.
 
-use prost_types::{Struct, Timestamp};
+use prost_types::Struct;
 use serde_json::value::RawValue;
 
 use super::jsonapi::{ATTRIBUTES, RELATIONSHIPS, Resource, resource};
@@ -14,27 +14,11 @@ use crate::{
         LeakedKey, ResourceIdentifier, Role, User, access_token, api_key, application_key,
         included_resource, last_used_date,
     },
-    json::{Field, Fit, Malformed, Members, Place, Rest, is_null},
+    json::{
+        Field, Fit, Malformed, Members, Place, Rest, is_null,
+        object::{object, time_or_null},
+    },
 };
-
-/// A time for which upstream's null has a meaning of its own.
-fn time_or<T>(
-    field: &mut Option<T>,
-    raw: &RawValue,
-    time: impl FnOnce(Timestamp) -> T,
-    null: impl FnOnce(bool) -> T,
-) -> bool {
-    if is_null(raw) {
-        *field = Some(null(true));
-        return true;
-    }
-    let mut value: Option<Timestamp> = None;
-    let fits = value.fill(raw) == Fit::Whole;
-    if let Some(value) = value {
-        *field = Some(time(value));
-    }
-    fits
-}
 
 /// How a resource is read: its type; attributes and relationships that have the
 /// same name as their field; and times for which null has a meaning of its own.
@@ -57,7 +41,10 @@ macro_rules! resource {
                     $(stringify!($attribute) => {
                         rest.take(ATTRIBUTES, name, raw, &mut self.$attribute);
                     })*
-                    $($member if time_or(&mut self.$field, raw, $time, $null) => {})*
+                    $($member => {
+                        let fit = time_or_null(&mut self.$field, raw, $time, $null);
+                        rest.settle(ATTRIBUTES, name, raw, fit);
+                    })*
                     _ => rest.keep(ATTRIBUTES, name, raw),
                 }
             }
@@ -145,26 +132,15 @@ resource! {
     relationships: [],
 }
 
-impl Field for Option<LastUsedDate> {
-    fn fill(&mut self, raw: &RawValue) -> Fit {
-        use last_used_date::LastUse::{NoRecentUse, Timestamp};
-        if is_null(raw) {
-            return Fit::Null;
-        }
-        let Some(members) = Members::of(raw) else {
-            return Fit::Not;
-        };
-        let (mut date, mut rest) = (LastUsedDate::default(), Rest::default());
-        for (name, raw) in members {
-            match &*name {
-                "timestamp" if time_or(&mut date.last_use, raw, Timestamp, NoRecentUse) => {}
-                "description" => rest.take(Place::Top, &name, raw, &mut date.description),
-                _ => rest.keep(Place::Top, &name, raw),
-            }
-        }
-        date.additional_members = rest.into_struct();
-        *self = Some(date);
-        Fit::Whole
+fn last_use(field: &mut Option<last_used_date::LastUse>, raw: &RawValue) -> Fit {
+    use last_used_date::LastUse::{NoRecentUse, Timestamp};
+    time_or_null(field, raw, Timestamp, NoRecentUse)
+}
+
+object! {
+    LastUsedDate (additional_members) {
+        "timestamp" => last_use by last_use,
+        "description" => description,
     }
 }
 

@@ -10,12 +10,20 @@ use crate::{
     audit::Outcome,
     call::Call,
     status::Error,
-    upstream::{self, Answer, Client},
+    upstream::{self, Answer, Client, Request},
 };
+
+fn rejected(error: Error) -> Failure {
+    Failure {
+        error,
+        outcome: Some(Outcome::Rejected),
+    }
+}
 
 /// The answer, if it is a success; what to tell and record otherwise.
 pub(super) fn answer<O: Operation>(
     client: &Client,
+    request: &Request,
     result: Result<Answer, upstream::Error>,
     is_mutation: bool,
     call: &Call,
@@ -28,8 +36,9 @@ pub(super) fn answer<O: Operation>(
         record.upstream_status = status;
         record.upstream_request_id = None;
     });
+    let clean = |words: &str| client.clean(request, words);
     let answer = result.map_err(|error| {
-        let failure = lost(&error, client, is_mutation, call);
+        let failure = lost(&error, clean, is_mutation, call);
         tracing::warn!(
             call = call.id(),
             upstream = client.name(),
@@ -39,19 +48,21 @@ pub(super) fn answer<O: Operation>(
         failure
     })?;
     call.note(|record| {
-        record.upstream_request_id = answer.request_id().map(|it| client.clean(it));
+        record.upstream_request_id = answer.request_id().map(clean);
     });
     if answer.status.is_success() {
         return Ok(answer);
     }
     let words = || -> Vec<String> {
         let words = O::Vendor::errors(&answer.body);
-        words.iter().take(10).map(|it| client.clean(it)).collect()
+        words.iter().take(10).map(|it| clean(it)).collect()
     };
-    let rejected = |error| Failure {
-        error,
-        outcome: Some(Outcome::Rejected),
-    };
+    if answer.status.is_client_error() {
+        let words = words();
+        if O::Vendor::is_switched_off(answer.status, &words) {
+            return Err(rejected(Error::EndpointDisabled(words.join("; "))));
+        }
+    }
     Err(match answer.status {
         StatusCode::UNAUTHORIZED => rejected(Error::UpstreamCredentialsRejected),
         StatusCode::FORBIDDEN => rejected(Error::UpstreamForbidden),
@@ -59,7 +70,7 @@ pub(super) fn answer<O: Operation>(
         StatusCode::CONFLICT => rejected(Error::KeyExists(words())),
         StatusCode::TOO_MANY_REQUESTS => rejected(Error::RateLimited {
             retry_after: answer.retry_after,
-            limit: answer.limit.as_deref().map(|it| client.clean(it)),
+            limit: answer.limit.as_deref().map(clean),
         }),
         // upstream gave up waiting, or may have: what it did is not known
         StatusCode::REQUEST_TIMEOUT => unknown(Error::UpstreamUnavailable, is_mutation, call),
@@ -85,7 +96,12 @@ fn unknown(error: Error, is_mutation: bool, call: &Call) -> Failure {
     }
 }
 
-fn lost(error: &upstream::Error, client: &Client, is_mutation: bool, call: &Call) -> Failure {
+fn lost(
+    error: &upstream::Error,
+    clean: impl Fn(&str) -> String,
+    is_mutation: bool,
+    call: &Call,
+) -> Failure {
     let told = match error {
         upstream::Error::NotSent(..) | upstream::Error::Unreachable | upstream::Error::Lost(..) => {
             Error::UpstreamUnavailable
@@ -93,7 +109,7 @@ fn lost(error: &upstream::Error, client: &Client, is_mutation: bool, call: &Call
         upstream::Error::Deadline { .. } => Error::DeadlineExceeded,
         upstream::Error::RateLimited { retry_after, limit } => Error::RateLimited {
             retry_after: Some(*retry_after),
-            limit: limit.as_deref().map(|it| client.clean(it)),
+            limit: limit.as_deref().map(clean),
         },
         upstream::Error::TooLarge => {
             return Failure {

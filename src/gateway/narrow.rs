@@ -1,57 +1,76 @@
 //! What of an answer goes where: the trail learns what was made, the caller sees
 //! what the permit lets through.
 
-use super::{Operation, Result, operation::Answer as _, unrecorded, work::Work};
+use secrecy::ExposeSecret as _;
+
+use super::{
+    Operation, Result,
+    operation::{Answer as _, Key, Target},
+    work::Work,
+};
 use crate::{
-    audit::{self, Projection},
+    audit::{self, Fingerprint, Projection},
     contract::Effect,
-    policy::Key,
+    policy,
 };
 
 impl<O: Operation> Work<O> {
     /// What the trail learns from an answer: what was made or removed, and the
     /// fingerprints of the secrets in it, shown or not.
-    pub(super) fn project(&self, response: &O::Response) -> Option<Projection> {
+    pub(super) fn project(&self, response: &O::Response) -> Vec<Projection> {
         let trail = &self.call.ledger().trail;
-        let resources = response.keys();
-        let fingerprints: Vec<_> = resources
-            .iter()
-            .filter_map(|it| it.secret)
-            .map(|secret| trail.fingerprint(secret))
-            .collect();
-        let made = resources
-            .first()
-            .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)));
-        let count = u64::try_from(resources.len()).ok();
+        let keys = response.keys();
+        let secrets = keys.iter().filter_map(|it| it.secret);
+        let fingerprints: Vec<_> = secrets.map(|it| trail.fingerprint(it)).collect();
+        let count = u64::try_from(keys.len()).ok();
         let is_list = self.is_list();
         self.call.note(|record| {
-            record.fingerprints = fingerprints;
+            let new = |it: &Fingerprint| !record.fingerprints.contains(it);
+            let new: Vec<_> = fingerprints.iter().filter(|it| new(it)).copied().collect();
+            record.fingerprints.extend(new);
             if is_list {
                 record.items = count;
-            } else if let (Some(resource), Some((id, name))) = (&mut record.resource, &made) {
-                resource.id = Some(id.clone());
-                if name.is_some() {
-                    resource.name.clone_from(name);
+            } else if let (Some(resource), [made]) = (&mut record.resource, keys.as_slice()) {
+                if let Some(id) = made.id {
+                    resource.id = Some(id.to_owned());
+                }
+                if let Some(name) = made.name {
+                    resource.name = Some(name.to_owned());
                 }
             }
         });
-        let upstream = self.client.name().to_owned();
-        match (self.effect, made, &self.plan.resource.id) {
-            (Effect::Create, Some((id, _)), _) => Some(Projection::Created {
-                upstream,
-                resource_type: self.resource_type().to_owned(),
-                id,
-                owner: audit::Owner {
-                    issuer: self.caller.issuer.clone(),
-                    subject: self.caller.subject.clone(),
-                },
-            }),
-            (Effect::Delete, _, Some(id)) => Some(Projection::Removed {
-                upstream,
-                resource_type: self.resource_type().to_owned(),
-                id: id.clone(),
-            }),
-            _ => None,
+        let upstream = self.client.name();
+        let resource_type = self.plan.resource_type;
+        match self.effect {
+            Effect::Create => {
+                let ids = keys.iter().map(|it| it.id.map(str::to_owned));
+                let ids = ids.chain(fingerprints.iter().map(|it| Some(it.to_string())));
+                let created = ids.flatten().map(|id| Projection::Created {
+                    upstream: upstream.to_owned(),
+                    resource_type: resource_type.to_owned(),
+                    id,
+                    owner: audit::Owner {
+                        issuer: self.caller.issuer.clone(),
+                        subject: self.caller.subject.clone(),
+                    },
+                });
+                created.collect()
+            }
+            Effect::Delete => {
+                let ids = match &self.plan.target {
+                    Target::Key(id) => vec![id.clone()],
+                    Target::Keys(ids) => ids.clone(),
+                    Target::Secret(secret) => self.fingerprints(secret.expose_secret()),
+                    Target::Collection | Target::CopyOf(_) | Target::Replacement => Vec::new(),
+                };
+                let removed = ids.into_iter().map(|id| Projection::Removed {
+                    upstream: upstream.to_owned(),
+                    resource_type: resource_type.to_owned(),
+                    id,
+                });
+                removed.collect()
+            }
+            Effect::Read | Effect::Reveal | Effect::Update | Effect::Unspecified => Vec::new(),
         }
     }
 
@@ -65,7 +84,7 @@ impl<O: Operation> Work<O> {
             return Ok(());
         };
         drop(keys);
-        let key = Key {
+        let key = policy::Key {
             name: name.as_deref(),
             own,
         };
@@ -81,43 +100,41 @@ impl<O: Operation> Work<O> {
 
     /// A list: only the keys that the caller may touch.
     pub(super) async fn narrow_list(&self, response: &mut O::Response) -> Result<()> {
-        let narrowed = self.permit.needs_owner() || self.permit.needs_name();
-        let mut revealed = true;
-        if narrowed {
-            let keys: Vec<_> = response
-                .keys()
-                .iter()
-                .map(|it| (it.id.to_owned(), it.name.map(str::to_owned)))
-                .collect();
-            let ids: Vec<_> = keys.iter().map(|(id, _)| id.clone()).collect();
-            let kind = self.resource_type();
-            let trail = &self.call.ledger().trail;
-            let owners = trail
-                .owners(self.client.name(), kind, &ids)
-                .await
-                .map_err(unrecorded)?;
-            let mut keep = Vec::with_capacity(keys.len());
-            for (id, name) in &keys {
-                let key = Key {
-                    name: name.as_deref(),
-                    own: owners.get(id).is_some_and(|it| self.is_owner(it)),
-                };
-                let kept = self.permit.check_key(&key).is_ok();
-                revealed &= !kept || self.permit.reveals(&key);
-                keep.push(kept);
-            }
-            let kept = u64::try_from(keep.iter().filter(|it| **it).count()).ok();
+        let (keep, revealed) = self.kept(&response.keys()).await?;
+        if let Some(keep) = keep {
+            let kept = keep.iter().filter(|it| **it).count();
+            let kept = u64::try_from(kept).ok();
             response.retain(&keep);
             self.call.note(|record| record.items = kept);
-        } else {
-            revealed = self.permit.reveals(&Key {
-                name: None,
-                own: false,
-            });
         }
         if !revealed {
             response.conceal();
         }
         Ok(())
+    }
+
+    /// Which keys of a list the caller may touch, `None` for all of them; and
+    /// whether the secrets of all these may be shown.
+    async fn kept(&self, keys: &[Key<'_>]) -> Result<(Option<Vec<bool>>, bool)> {
+        if !self.permit.needs_owner() && !self.permit.needs_name() {
+            let any = policy::Key {
+                name: None,
+                own: false,
+            };
+            return Ok((None, self.permit.reveals(&any)));
+        }
+        let identities: Vec<_> = keys.iter().map(|it| self.identities(it)).collect();
+        let names: Vec<_> = keys.iter().map(|it| it.name.map(str::to_owned)).collect();
+        let own = self.own(&identities).await?;
+        let mut revealed = true;
+        let keep = names.iter().zip(own).map(|(name, own)| {
+            let name = name.as_deref();
+            let key = policy::Key { name, own };
+            let kept = self.permit.check_key(&key).is_ok();
+            revealed &= !kept || self.permit.reveals(&key);
+            kept
+        });
+        let keep = keep.collect();
+        Ok((Some(keep), revealed))
     }
 }

@@ -1,15 +1,41 @@
 //! What an operation says of itself. The gateway's path does the rest.
 
-use crate::{audit::Resource, json::Malformed, policy::ScopeRequest, status::Violation, upstream};
+use bytes::Bytes;
+use http::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
 
-/// A vendor: how its answers speak where operations do not differ.
+use crate::{
+    audit,
+    call::Call,
+    json::Malformed,
+    policy::ScopeRequest,
+    status::{Error, Violation},
+    upstream,
+};
+
+/// A vendor's API: how its answers speak where operations do not differ.
 pub trait Vendor: Send + Sync + 'static {
     /// What an error's body says, in upstream's words; nothing if it is not an
     /// error of the vendor's own form.
     fn errors(body: &[u8]) -> Vec<String>;
 
-    /// The name of the key in the answer to a read of one.
-    fn name(body: &[u8]) -> Option<String>;
+    /// The keys in the answer to a read, of one or of many.
+    fn found(body: &[u8]) -> Vec<Found>;
+
+    /// Whether a refusal in these words says that the endpoint is switched off for
+    /// the organization, and nothing of the request or of our credentials.
+    fn is_switched_off(_status: StatusCode, _words: &[String]) -> bool {
+        false
+    }
+}
+
+/// A key as a read finds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its id; `None` where upstream knows none beside the secret.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
 }
 
 /// One operation: its request, its route, its body, its answer.
@@ -23,22 +49,22 @@ pub trait Operation: Send + Sync + 'static {
     /// The response.
     type Response: Answer;
 
-    /// Where it goes: the place (`datadog/us1`) and the configured name, empty
-    /// for the place's default.
+    /// Where it goes: an upstream's name, or as much of one as the request tells;
+    /// see [`Registry::choose`](upstream::registry::Registry::choose).
     ///
     /// # Errors
     /// The violation, if the request names no place.
-    fn place(request: &Self::Request) -> Result<(String, &str), Violation>;
+    fn address(request: &Self::Request) -> Result<String, Violation>;
 
-    /// What is wrong with a request that gives no configured name at a place
-    /// that has no default.
-    fn unnamed() -> Violation;
+    /// What is wrong with a request whose address fits several upstreams, none of
+    /// them the default.
+    fn ambiguous() -> Violation;
 
     /// Translates the request.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
-    fn plan(request: Self::Request) -> Result<Plan, Vec<Violation>>;
+    /// Everything that is wrong with it, or why it can't be done there.
+    fn plan(request: Self::Request) -> Result<Plan, Error>;
 }
 
 /// A response to a key operation.
@@ -64,13 +90,95 @@ pub trait Answer: Sized + Send + 'static {
 pub struct Plan {
     /// What is sent.
     pub request: upstream::Request,
-    /// What it is about. A name is the one that the request gives.
-    pub resource: Resource,
+    /// The type of resource, as the trail names it: `api_key`.
+    pub resource_type: &'static str,
+    /// What the resource belongs to: a service account's id.
+    pub parent: Option<String>,
+    /// Which keys it is about.
+    pub target: Target,
+    /// The name that the request gives.
+    pub name: Option<String>,
     /// The scopes that the request gives.
     pub scopes: Scopes,
-    /// For changes to one key: the request that reads it, in case the policy
-    /// must know its name first.
-    pub inspect: Option<upstream::Request>,
+    /// For changes to what exists: how it is read first.
+    pub inspect: Option<Inspect>,
+}
+
+impl Plan {
+    /// Notes for the call's records what it is about.
+    pub(super) fn note(&self, call: &Call) {
+        let mut resource = audit::Resource {
+            resource_type: Some(self.resource_type.to_owned()),
+            id: None,
+            name: self.name.clone(),
+            parent: self.parent.clone(),
+            copy_of: None,
+        };
+        let mut fingerprints = Vec::new();
+        match &self.target {
+            Target::Collection | Target::Replacement => {}
+            Target::Key(id) => resource.id = Some(id.clone()),
+            Target::Secret(secret) => {
+                let trail = &call.ledger().trail;
+                fingerprints.push(trail.fingerprint(secret.expose_secret()));
+            }
+            Target::Keys(ids) => call.note_keys(ids),
+            Target::CopyOf(id) => resource.copy_of = Some(id.clone()),
+        }
+        call.note(|record| {
+            record.resource = Some(resource);
+            record.fingerprints = fingerprints;
+        });
+    }
+}
+
+/// Which keys a request is about.
+pub enum Target {
+    /// None that exists: a list, or a creation.
+    Collection,
+    /// The key of this id.
+    Key(String),
+    /// The key of this value, which is its id too. Nobody writes it down.
+    Secret(SecretString),
+    /// The keys of these ids. Each is recorded by itself.
+    Keys(Vec<String>),
+    /// A new key, made from the key of this id.
+    CopyOf(String),
+    /// A new key in the place of those that the inspection finds, if any.
+    Replacement,
+}
+
+/// A read of the keys that a change touches, before anything is sent that
+/// changes them. It is made if the policy has to know their names, or if the
+/// change needs it by itself.
+pub struct Inspect {
+    /// The read.
+    pub request: upstream::Request,
+    /// Makes the change complete with what was read.
+    pub complete: Option<Complete>,
+}
+
+/// Makes a change complete with the body of the answer to the read before it.
+pub type Complete = Box<dyn FnOnce(&[u8]) -> Result<Completion, Malformed> + Send + Sync>;
+
+/// What a change takes from the read before it.
+#[derive(Debug, Default)]
+pub struct Completion {
+    /// The body to send.
+    pub body: Option<Bytes>,
+    /// The scopes that the key gets.
+    pub scopes: Option<Scopes>,
+}
+
+impl Inspect {
+    /// A read that only the policy can ask for.
+    #[must_use]
+    pub fn new(request: upstream::Request) -> Self {
+        Self {
+            request,
+            complete: None,
+        }
+    }
 }
 
 /// The scopes that a request gives to a key or token.
@@ -100,11 +208,76 @@ impl Scopes {
 }
 
 /// A key in a response.
+#[derive(Clone, Copy)]
 pub struct Key<'a> {
-    /// Its id.
-    pub id: &'a str,
+    /// Its id; `None` where upstream knows none beside the secret.
+    pub id: Option<&'a str>,
     /// Its name.
     pub name: Option<&'a str>,
     /// Its secret.
     pub secret: Option<&'a str>,
 }
+
+/// The plan, unless something is wrong.
+///
+/// # Errors
+/// What is wrong.
+pub fn unless(violations: Vec<Violation>, plan: Plan) -> Result<Plan, Error> {
+    if violations.is_empty() {
+        Ok(plan)
+    } else {
+        Err(Error::InvalidRequest(violations))
+    }
+}
+
+/// One operation: its method, its messages and its plan. A vendor wraps this in a
+/// macro of its own that fills in what is the same for all its operations: the
+/// vendor, the address, what to say where it is ambiguous, and possibly what is
+/// checked before anything else.
+macro_rules! operation {
+    (
+        vendor: $vendor:ty,
+        address: |$request:ident| $address:expr,
+        ambiguous: $ambiguous:expr,
+        $(first: |$checked:ident| $check:expr,)?
+        $(#[$doc:meta])*
+        $name:ident = $method:literal, $input:ty => $output:ty,
+        |$it:ident, $violations:ident| $plan:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl $crate::gateway::Operation for $name {
+            const METHOD: &'static str = $method;
+            type Vendor = $vendor;
+            type Request = $input;
+            type Response = $output;
+
+            fn address(
+                $request: &Self::Request,
+            ) -> Result<String, $crate::status::Violation> {
+                $address
+            }
+
+            fn ambiguous() -> $crate::status::Violation {
+                $ambiguous
+            }
+
+            fn plan(
+                $it: Self::Request,
+            ) -> Result<$crate::gateway::Plan, $crate::status::Error> {
+                $({
+                    let $checked = &$it;
+                    $check?;
+                })?
+                let mut violations = Vec::new();
+                let $violations = &mut violations;
+                let plan = $plan;
+                $crate::gateway::operation::unless(violations, plan)
+            }
+        }
+    };
+}
+
+pub(crate) use operation;

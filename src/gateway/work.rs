@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, Operation, Plan, Result, conclude, interpret,
-    operation::{Answer as _, Vendor as _},
+    operation::{Answer as _, Completion, Found, Inspect, Key, Target, Vendor as _},
     unrecorded,
 };
 use crate::{
@@ -14,9 +15,9 @@ use crate::{
     auth::Caller,
     call::{Call, Conclusion},
     contract::Effect,
-    policy::{Key, Permit},
+    policy::{self, Permit},
     status::Error,
-    upstream::{self, Answer, Client},
+    upstream::{Answer, Client},
 };
 
 /// The part of a call that outlives its caller.
@@ -33,24 +34,31 @@ pub(super) struct Work<O: Operation> {
     pub(super) operation: std::marker::PhantomData<fn() -> O>,
 }
 
+/// A key that exists and that the call touches.
+struct Touched {
+    /// What the trail may know it by.
+    identities: Vec<String>,
+    name: Option<String>,
+}
+
 impl<O: Operation> Work<O> {
     pub(super) fn is_mutation(&self) -> bool {
         self.effect.is_mutation()
     }
 
     pub(super) fn is_list(&self) -> bool {
-        self.plan.resource.id.is_none() && !self.is_mutation()
+        matches!(self.plan.target, Target::Collection) && !self.is_mutation()
     }
 
     /// Takes the call to its end, and concludes it.
-    pub(super) async fn run(self) -> Result<O::Response> {
+    pub(super) async fn run(mut self) -> Result<O::Response> {
         let own = self.authorize_key().await?;
         if self.is_mutation() {
             self.call.intend().await.map_err(unrecorded)?;
         }
         match self.exchange(own).await {
-            Ok((response, projection)) => {
-                let conclusion = Conclusion::succeeded(projection);
+            Ok((response, projections)) => {
+                let conclusion = Conclusion::succeeded(projections);
                 self.conclude(conclusion, true).await?;
                 Ok(response)
             }
@@ -77,74 +85,149 @@ impl<O: Operation> Work<O> {
         }
     }
 
-    /// Whether this key may be made or touched, as far as that can be told
-    /// before upstream does anything. Tells whether it is the caller's own, where
-    /// that matters.
-    async fn authorize_key(&self) -> Result<bool> {
-        let plan = &self.plan;
+    /// Whether these keys may be made or touched, as far as that can be told
+    /// before upstream does anything. Tells whether they are the caller's own,
+    /// where that matters.
+    async fn authorize_key(&mut self) -> Result<bool> {
+        let found = match self.plan.inspect.take() {
+            Some(it) if self.needs(&it) => self.inspect(it).await?,
+            _ => Vec::new(),
+        };
+        let touched = self.touched(found);
         let denied = |denial| self.call.note_denial(denial, &self.policy_version);
-        let new_name = plan.resource.name.as_deref();
-        let Some(id) = plan.resource.id.as_deref() else {
+        let new_name = self.plan.name.as_deref();
+        let scopes = self.plan.scopes.request();
+        if touched.is_empty() {
             if self.effect == Effect::Create {
-                let checked = self.permit.check_create(new_name, plan.scopes.request());
+                let checked = self.permit.check_create(new_name, scopes);
                 checked.map_err(denied)?;
             }
             return Ok(false);
-        };
-        let own = self.permit.needs_owner() && self.owns(id).await?;
-        let name = match &plan.inspect {
-            Some(inspect) if self.permit.needs_name() => self.name_of(inspect).await?,
-            _ => None,
-        };
-        if plan.inspect.is_none() && self.permit.needs_name() {
-            return Ok(own); // a read: decided when its answer tells the name
         }
-        let key = Key {
-            name: name.as_deref(),
-            own,
-        };
-        match self.effect {
-            Effect::Update => {
-                let scopes = plan.scopes.request();
-                self.permit.check_change(&key, new_name, scopes)
+        let owned = self.owned(&touched).await?;
+        let all = owned.iter().all(|own| *own);
+        if !self.is_mutation() && self.permit.needs_name() {
+            return Ok(all); // decided when the answer tells the name
+        }
+        for (key, own) in touched.iter().zip(owned) {
+            let name = key.name.as_deref();
+            let key = policy::Key { name, own };
+            match self.effect {
+                Effect::Create | Effect::Update => self.permit.check_change(&key, new_name, scopes),
+                _ => self.permit.check_key(&key),
             }
-            _ => self.permit.check_key(&key),
+            .map_err(denied)?;
         }
-        .map_err(denied)?;
-        Ok(own)
+        Ok(all)
     }
 
-    async fn owns(&self, id: &str) -> Result<bool> {
+    /// Whether the read before a change has to be made.
+    fn needs(&self, inspect: &Inspect) -> bool {
+        let is_found = matches!(self.plan.target, Target::Replacement);
+        inspect.complete.is_some()
+            || self.permit.needs_name()
+            || (is_found && self.permit.needs_owner())
+    }
+
+    /// What upstream has now.
+    async fn inspect(&mut self, inspect: Inspect) -> Result<Vec<Found>> {
+        let Inspect { request, complete } = inspect;
+        let call = self.client.call(&self.permit, &request, self.deadline);
+        let answer = interpret::answer::<O>(&self.client, &request, call.await, false, &self.call);
+        // the change itself was not sent, whatever became of this
+        let answer = answer.map_err(|it| Failure::from(it.error))?;
+        if let Some(complete) = complete {
+            let completion = complete(&answer.body).map_err(|malformed| {
+                tracing::warn!(call = self.call.id(), "{malformed}");
+                Error::UpstreamMalformed
+            })?;
+            let Completion { body, scopes } = completion;
+            if body.is_some() {
+                self.plan.request.body = body;
+            }
+            if let Some(scopes) = scopes {
+                self.plan.scopes = scopes;
+            }
+        }
+        Ok(O::Vendor::found(&answer.body))
+    }
+
+    /// The keys that exist and that the call touches, with the names found.
+    fn touched(&self, found: Vec<Found>) -> Vec<Touched> {
+        let one = |identities, mut found: Vec<Found>| {
+            let name = found.pop().and_then(|it| it.name);
+            vec![Touched { identities, name }]
+        };
+        match &self.plan.target {
+            Target::Collection => Vec::new(),
+            Target::Key(id) | Target::CopyOf(id) => one(vec![id.clone()], found),
+            Target::Secret(secret) => one(self.fingerprints(secret.expose_secret()), found),
+            Target::Keys(ids) => {
+                let name = |id: &String| {
+                    let mut found = found.iter();
+                    let found = found.find(|it| it.id.as_ref() == Some(id));
+                    found.and_then(|it| it.name.clone())
+                };
+                let touched = ids.iter().map(|id| Touched {
+                    identities: vec![id.clone()],
+                    name: name(id),
+                });
+                touched.collect()
+            }
+            Target::Replacement => {
+                let touched = found.into_iter().map(|it| Touched {
+                    identities: it.id.into_iter().collect(),
+                    name: it.name,
+                });
+                touched.collect()
+            }
+        }
+    }
+
+    /// Which of the keys are the caller's own, as far as that matters.
+    async fn owned(&self, touched: &[Touched]) -> Result<Vec<bool>> {
+        if !self.permit.needs_owner() {
+            return Ok(vec![false; touched.len()]);
+        }
+        let identities: Vec<_> = touched.iter().map(|it| it.identities.clone()).collect();
+        self.own(&identities).await
+    }
+
+    /// Which keys are the caller's own, each given by what the trail may know it
+    /// by.
+    pub(super) async fn own(&self, keys: &[Vec<String>]) -> Result<Vec<bool>> {
+        let ids = keys.concat();
         let trail = &self.call.ledger().trail;
-        let owner = trail
-            .owner(self.client.name(), self.resource_type(), id)
+        let owners = trail
+            .owners(self.client.name(), self.plan.resource_type, &ids)
             .await
             .map_err(unrecorded)?;
-        Ok(owner.is_some_and(|it| self.is_owner(&it)))
+        let is_own = |id: &String| owners.get(id).is_some_and(|it| self.is_owner(it));
+        Ok(keys.iter().map(|it| it.iter().any(is_own)).collect())
     }
 
-    pub(super) fn resource_type(&self) -> &str {
-        let kind = self.plan.resource.resource_type.as_deref();
-        kind.unwrap_or_default()
-    }
-
-    pub(super) fn is_owner(&self, owner: &audit::Owner) -> bool {
+    fn is_owner(&self, owner: &audit::Owner) -> bool {
         owner.issuer == self.caller.issuer && owner.subject == self.caller.subject
     }
 
-    /// The name of the key as upstream has it now.
-    async fn name_of(&self, inspect: &upstream::Request) -> Result<Option<String>> {
-        let call = self.client.call(&self.permit, inspect, self.deadline);
-        let answer = interpret::answer::<O>(&self.client, call.await, false, &self.call);
-        // the change itself was not sent, whatever became of this
-        let answer = answer.map_err(|it| Failure::from(it.error))?;
-        Ok(O::Vendor::name(&answer.body))
+    /// What the trail may know a key by that is in an answer.
+    pub(super) fn identities(&self, key: &Key<'_>) -> Vec<String> {
+        match (key.id, key.secret) {
+            (Some(id), _) => vec![id.to_owned()],
+            (None, Some(secret)) => self.fingerprints(secret),
+            (None, None) => Vec::new(),
+        }
     }
 
-    async fn exchange(&self, own: bool) -> Result<(O::Response, Option<Projection>)> {
-        let call = self
-            .client
-            .call(&self.permit, &self.plan.request, self.deadline);
+    /// A secret's fingerprints, as identities.
+    pub(super) fn fingerprints(&self, secret: &str) -> Vec<String> {
+        let all = self.call.ledger().trail.fingerprints(secret);
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    async fn exchange(&self, own: bool) -> Result<(O::Response, Vec<Projection>)> {
+        let request = &self.plan.request;
+        let call = self.client.call(&self.permit, request, self.deadline);
         let result = if self.is_mutation() {
             call.await
         } else {
@@ -158,12 +241,14 @@ impl<O: Operation> Work<O> {
                 }
             }
         };
-        let answer = interpret::answer::<O>(&self.client, result, self.is_mutation(), &self.call)?;
+        let is_mutation = self.is_mutation();
+        let answer =
+            interpret::answer::<O>(&self.client, request, result, is_mutation, &self.call)?;
         self.read(&answer, own).await
     }
 
     /// Reads the answer, and leaves out of it what this caller may not see.
-    async fn read(&self, answer: &Answer, own: bool) -> Result<(O::Response, Option<Projection>)> {
+    async fn read(&self, answer: &Answer, own: bool) -> Result<(O::Response, Vec<Projection>)> {
         let mut response = O::Response::read(&answer.body).map_err(|malformed| {
             tracing::warn!(call = self.call.id(), "{malformed}");
             Failure {
@@ -171,12 +256,12 @@ impl<O: Operation> Work<O> {
                 outcome: Some(Outcome::Unknown),
             }
         })?;
-        let projection = self.project(&response);
+        let projections = self.project(&response);
         if self.is_list() {
             self.narrow_list(&mut response).await?;
         } else {
             self.narrow_one(&mut response, own)?;
         }
-        Ok((response, projection))
+        Ok((response, projections))
     }
 }

@@ -1,6 +1,6 @@
 //! One Datadog site with one organization, over real HTTP: API keys,
 //! application keys, personal access tokens and the two validation probes of
-//! API v2.
+//! API v2, and the keys once more as the legacy API v1 shows them.
 //!
 //! It promises the formats, limits and quirks that the recorded answers of the
 //! real API show. Where those are silent:
@@ -24,6 +24,7 @@ mod org;
 mod query;
 mod secret;
 mod time;
+mod v1;
 mod validate;
 
 use std::{
@@ -57,7 +58,8 @@ pub use org::NoSuchKey;
 /// How a site is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name, for the state dump: `us1`.
+    /// Its name: `us1`. A Government site, `us1-fed` or `us2-fed`, has no
+    /// API v1.
     pub name: String,
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -65,7 +67,8 @@ pub struct Options {
     pub api_key: Option<SecretString>,
     /// The master application key (40 hex digits); random if absent.
     pub app_key: Option<SecretString>,
-    /// One-Time Read mode: a key's value is in the answer that created it only.
+    /// One-Time Read mode: a key's value is in the answer that created it only,
+    /// and API v1 has no application keys.
     pub one_time_read: bool,
     /// How long every answer takes at least.
     pub latency: Duration,
@@ -224,6 +227,7 @@ impl Simulator {
 impl Vendor for Simulator {
     fn routes(self: Arc<Self>) -> Router {
         Router::new()
+            .nest("/api/v1", v1::routes(&self))
             .nest("/api/v2", v2())
             .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "Not Found") })
             .method_not_allowed_fallback(|| async {

@@ -229,13 +229,15 @@ impl Client {
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Upstream's words, fit for a caller: on one line, bounded, and without
-    /// credentials, should upstream repeat any.
+    /// Upstream's words to a request, fit for a caller: on one line, bounded, and
+    /// without secrets, should upstream repeat any.
     #[must_use]
-    pub fn clean(&self, words: &str) -> String {
+    pub fn clean(&self, request: &Request, words: &str) -> String {
         const LONGEST: usize = 500;
         let mut words = words.to_owned();
-        for (_, secret) in self.credentials().iter() {
+        let credentials = self.credentials();
+        let credentials = credentials.iter().map(|(_, secret)| secret);
+        for secret in credentials.chain(&request.secret) {
             words = words.replace(secret.expose_secret(), "[redacted]");
         }
         let words: String = redact_keys(&words)

@@ -77,7 +77,7 @@ async fn an_orderly_close_leaves_one_file() {
         .append(trail.record(Kind::Refused, "a"))
         .await
         .unwrap();
-    trail.append_detached(trail.record(Kind::Denied, "b"));
+    trail.append_detached(vec![trail.record(Kind::Denied, "b").into()]);
     trail.close().await.unwrap();
     let late = clone.append(clone.record(Kind::Refused, "c")).await;
     assert!(matches!(late, Err(Error::Closed)), "{late:?}");
@@ -92,7 +92,7 @@ async fn dropping_the_last_handle_writes_what_is_queued() {
     let folder = Folder::new();
     let trail = folder.open();
     for n in 0..500 {
-        trail.append_detached(trail.record(Kind::Outcome, &n.to_string()));
+        trail.append_detached(vec![trail.record(Kind::Outcome, &n.to_string()).into()]);
     }
     drop(trail);
     // The thread ends by itself, and only then lets the trail be opened again.
@@ -177,15 +177,18 @@ async fn the_trail_knows_who_made_a_key() {
     let trail = folder.open();
     let append = async |projection| {
         let record = trail.record(Kind::Outcome, "c");
-        let projection = Some(projection);
-        trail.append(Entry { record, projection }).await.unwrap();
+        let entry = Entry {
+            record,
+            projections: vec![projection],
+        };
+        trail.append(entry).await.unwrap();
     };
-    let find = async |id| {
-        trail
-            .owner("datadog/us1/main", "api_key", id)
-            .await
-            .unwrap()
+    let owner_at = async |upstream, resource_type, id: &str| {
+        let ids = [id.to_owned()];
+        let owners = trail.owners(upstream, resource_type, &ids).await;
+        owners.unwrap().remove(id)
     };
+    let find = async |id| owner_at("datadog/us1/main", "api_key", id).await;
     append(created("1", "alice")).await;
     assert_eq!(find("1").await, Some(owner("alice")));
     append(created("1", "mallory")).await;
@@ -205,9 +208,28 @@ async fn the_trail_knows_who_made_a_key() {
     let known = known.map(|(id, subject)| (id.to_owned(), owner(subject)));
     assert_eq!(owners.unwrap(), known.into());
     for (upstream, resource_type) in [("datadog/eu/main", "api_key"), ("datadog/us1/main", "x")] {
-        let found = trail.owner(upstream, resource_type, "1").await.unwrap();
-        assert_eq!(found, None);
+        assert_eq!(owner_at(upstream, resource_type, "1").await, None);
     }
+}
+
+#[tokio::test]
+async fn several_intents_of_a_call_end_with_its_outcome() {
+    let folder = Folder::new();
+    let trail = folder.open();
+    let append = async |trail: &Trail, kind, call: &str| {
+        let entries = (0..3).map(|_| trail.record(kind, call).into()).collect();
+        trail.append_all(entries).await.unwrap()
+    };
+    assert_eq!(append(&trail, Kind::Intent, "done").await, Position(0));
+    append(&trail, Kind::Outcome, "done").await;
+    assert_eq!(append(&trail, Kind::Intent, "lost").await, Position(6));
+    trail.close().await.unwrap();
+    folder.open().close().await.unwrap();
+    let all = folder.all();
+    let outcomes = all.iter().filter(|it| it.record.kind == Kind::Outcome);
+    let lost = outcomes.filter(|it| it.record.call == "lost");
+    let unknown = lost.filter(|it| it.record.outcome == Some(Outcome::Unknown));
+    assert_eq!((unknown.count(), all.len()), (3, 12));
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn a_detached_record_that_is_lost_makes_the_trail_fail() {
     let clone = trail.clone();
     trail.close().await.unwrap();
     assert!(!clone.failed().is_cancelled());
-    clone.append_detached(clone.record(Kind::Denied, "lost"));
+    clone.append_detached(vec![clone.record(Kind::Denied, "lost").into()]);
     assert!(clone.failed().is_cancelled());
 }
 
@@ -98,7 +98,7 @@ async fn more_than_fits_is_a_failure_and_what_fits_is_written() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut sent = 0;
     while !failed.is_cancelled() {
-        trail.append_detached(record.clone());
+        trail.append_detached(vec![record.clone().into()]);
         sent += 1;
         assert!(sent < 100_000, "nothing bounds the queue");
     }

@@ -76,6 +76,28 @@ async fn a_newer_trail_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn an_older_trail_is_brought_up_to_date() {
+    let folder = Folder::new();
+    let trail = folder.open();
+    let intent = trail.record(Kind::Intent, "lost");
+    trail.append(intent).await.unwrap();
+    trail.close().await.unwrap();
+    let older = Connection::open(folder.path()).unwrap();
+    let tables = "
+        DROP TABLE open_intents;
+        CREATE TABLE open_intents (call TEXT PRIMARY KEY, position INTEGER NOT NULL)
+            STRICT, WITHOUT ROWID;
+        INSERT INTO open_intents VALUES ('lost', 0);
+        PRAGMA user_version = 1;";
+    older.execute_batch(tables).unwrap();
+    drop(older);
+    folder.open().close().await.unwrap();
+    let all = folder.all();
+    assert_eq!(calls(&all), ["lost", "lost"]);
+    assert_eq!(all[1].record.outcome, Some(Outcome::Unknown));
+}
+
 #[test]
 fn a_missing_trail_is_not_made_by_a_reader() {
     let folder = Folder::new();

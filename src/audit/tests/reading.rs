@@ -32,7 +32,7 @@ async fn records_are_found_while_the_trail_is_open() {
         if n == 3 || n == 1200 {
             record.fingerprints = vec![trail.fingerprint("other"), trail.fingerprint(leaked)];
         }
-        trail.append_detached(record);
+        trail.append_detached(vec![record.into()]);
     }
     let mut denied = trail.record(Kind::Denied, "denied");
     denied.code = Some("PERMISSION_DENIED".to_owned());

@@ -55,7 +55,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         });
     (
         proptest::option::of(caller),
-        [optional(), optional(), optional()],
+        [optional(), optional(), optional(), optional(), optional()],
         [optional(), optional(), optional(), optional(), optional()],
         proptest::option::of((text(), optional())),
         (any::<Option<u16>>(), any::<Option<u64>>()),
@@ -63,7 +63,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         proptest::option::of(proptest::sample::select(Outcome::ALL)),
     )
         .prop_map(|(caller, resource, texts, peer, numbers, kind, outcome)| {
-            let [resource_type, id, name] = resource;
+            let [resource_type, id, name, parent, copy_of] = resource;
             let [request_id, rpc, rule, upstream, reason] = texts;
             Record {
                 caller,
@@ -71,6 +71,8 @@ fn any_record() -> impl Strategy<Value = Record> {
                     resource_type,
                     id,
                     name,
+                    parent,
+                    copy_of,
                 }),
                 peer: peer.map(|(address, certificate)| Peer {
                     address,

@@ -108,32 +108,42 @@ async fn create(
     let remote_config = attributes.flag("remote_config_read_enabled")?;
 
     let mut org = simulator.org();
+    let mut key = make(&simulator, &org, caller.user, name)?;
+    key.category = category.unwrap_or_else(|| key.category.clone());
+    key.remote_config_read_enabled = remote_config.unwrap_or(key.remote_config_read_enabled);
+    let view = View {
+        key: true,
+        usage: None,
+    };
+    let data = resource(&key, &view);
+    org.api_keys.push(key);
+    Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
+}
+
+/// A new key; refused if it is one too many.
+pub(super) fn make(
+    simulator: &Simulator,
+    org: &Org,
+    user: String,
+    name: String,
+) -> Result<ApiKey, Refusal> {
     if org.api_keys.len() >= simulator.max_api_keys {
         return Err(Refusal::bad("The maximum number of API keys is reached"));
     }
     let now = time::truncated(simulator.clock.now());
-    let key = ApiKey {
+    Ok(ApiKey {
         id: simulator.random.uuid().to_string(),
         value: secret::api_key(&simulator.random),
         name,
-        category: category.unwrap_or_else(|| "default".to_owned()),
-        remote_config_read_enabled: remote_config.unwrap_or(true),
+        category: "default".to_owned(),
+        remote_config_read_enabled: true,
         created_at: now,
-        created_by: caller.user.clone(),
+        created_by: user.clone(),
         modified_at: now,
-        modified_by: caller.user,
+        modified_by: user,
         last_used: None,
         leak: None,
-    };
-    let data = resource(
-        &key,
-        &View {
-            key: true,
-            usage: None,
-        },
-    );
-    org.api_keys.push(key);
-    Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
+    })
 }
 
 async fn one(
@@ -171,16 +181,21 @@ async fn update(
     let category = attributes.text("category")?;
     let remote_config = attributes.flag("remote_config_read_enabled")?;
 
-    key.name = name;
+    rename(&simulator, key, caller.user, name);
     key.category = category.unwrap_or_else(|| key.category.clone());
     key.remote_config_read_enabled = remote_config.unwrap_or(key.remote_config_read_enabled);
-    key.modified_at = time::truncated(simulator.clock.now());
-    key.modified_by = caller.user;
     let view = View {
         key: !simulator.one_time_read,
         usage: None,
     };
     Ok(Json(json!({ "data": resource(key, &view) })))
+}
+
+/// Gives a key a name, the old one or a new one.
+pub(super) fn rename(simulator: &Simulator, key: &mut ApiKey, user: String, name: String) {
+    key.name = name;
+    key.modified_at = time::truncated(simulator.clock.now());
+    key.modified_by = user;
 }
 
 async fn delete(
@@ -195,7 +210,7 @@ async fn delete(
     Ok(deleted())
 }
 
-fn not_found() -> Refusal {
+pub(super) fn not_found() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "API key not found")
 }
 

@@ -120,23 +120,7 @@ async fn create_own(
     let scopes = attributes.scopes()?.flatten();
 
     let mut org = simulator.org();
-    let owned = org.application_keys.iter();
-    let owned = owned.filter(|key| key.owned_by == caller.user).count();
-    if owned >= simulator.max_application_keys_per_user {
-        return Err(Refusal::bad(
-            "The maximum number of application keys is reached",
-        ));
-    }
-    let key = ApplicationKey {
-        id: simulator.random.uuid().to_string(),
-        value: secret::application_key(&simulator.random),
-        name,
-        scopes,
-        created_at: time::truncated(simulator.clock.now()),
-        owned_by: caller.user,
-        last_used: None,
-        leak: None,
-    };
+    let key = make(&simulator, &org, caller.user, name, scopes)?;
     let view = View {
         key: true,
         read_back: false,
@@ -145,6 +129,33 @@ async fn create_own(
     let data = resource(&key, &view);
     org.application_keys.push(key);
     Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
+}
+
+/// A new key; refused if it is one too many.
+pub(super) fn make(
+    simulator: &Simulator,
+    org: &Org,
+    owner: String,
+    name: String,
+    scopes: Option<Vec<String>>,
+) -> Result<ApplicationKey, Refusal> {
+    let owned = org.application_keys.iter();
+    let owned = owned.filter(|key| key.owned_by == owner).count();
+    if owned >= simulator.max_application_keys_per_user {
+        return Err(Refusal::bad(
+            "The maximum number of application keys is reached",
+        ));
+    }
+    Ok(ApplicationKey {
+        id: simulator.random.uuid().to_string(),
+        value: secret::application_key(&simulator.random),
+        name,
+        scopes,
+        created_at: time::truncated(simulator.clock.now()),
+        owned_by: owner,
+        last_used: None,
+        leak: None,
+    })
 }
 
 async fn one_of_all(
@@ -271,7 +282,11 @@ fn position(org: &Org, id: &str, owner: Option<&str>) -> Result<usize, Refusal> 
     org.application_keys
         .iter()
         .position(|key| key.id == id && owner.is_none_or(|owner| owner == key.owned_by))
-        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "Application key not found"))
+        .ok_or_else(not_found)
+}
+
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "Application key not found")
 }
 
 /// What an answer shows of a key.

@@ -28,14 +28,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Whether the application key is unscoped or has one of the scopes.
+    pub(super) fn may(&self, any_of: &[&str]) -> bool {
+        let scopes = self.scopes.as_ref();
+        scopes.is_none_or(|it| it.iter().any(|scope| any_of.contains(&scope.as_str())))
+    }
+
     /// Refuses unless the application key is unscoped or has one of the scopes.
     pub(super) fn need(&self, any_of: &[&str]) -> Result<(), Refusal> {
-        match &self.scopes {
-            Some(scopes) if !scopes.iter().any(|scope| any_of.contains(&scope.as_str())) => {
-                Err(forbidden())
-            }
-            _ => Ok(()),
-        }
+        self.may(any_of).then_some(()).ok_or_else(forbidden)
     }
 }
 
@@ -113,7 +114,8 @@ fn credential<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     (!value.is_empty()).then_some(value)
 }
 
-fn is(secret: &SecretString, value: &[u8]) -> bool {
+/// Whether this is the secret.
+pub(super) fn is(secret: &SecretString, value: &[u8]) -> bool {
     secret.expose_secret().as_bytes() == value
 }
 

@@ -50,6 +50,13 @@ pub(super) fn deleted() -> Response {
 pub(super) struct Attributes(Map<String, Value>);
 
 impl Attributes {
+    /// Reads a body that is not JSON:API: an object of attributes alone.
+    pub(super) fn bare(body: &[u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body)
+            .map(Self)
+            .map_err(|_| Refusal::bad("Invalid JSON in the body"))
+    }
+
     /// Reads the body of a creation, or of an update of the resource `id`.
     pub(super) fn read(body: &[u8], kind: &str, id: Option<&str>) -> Result<Self, Refusal> {
         let mut document: Value =
@@ -190,7 +197,7 @@ fn user_resource(org: &Org, user: &User) -> Value {
         "id": user.id,
         "attributes": {
             "name": user.name,
-            "handle": user.id,
+            "handle": user.handle(),
             "created_at": created_at,
             "modified_at": created_at,
             "email": format!("{}@sandbox.invalid", user.id),

@@ -36,6 +36,13 @@ pub(super) struct User {
     pub(super) created_at: SystemTime,
 }
 
+impl User {
+    /// The user's handle: here, the id.
+    pub(super) fn handle(&self) -> &str {
+        &self.id
+    }
+}
+
 pub(super) struct Leak {
     pub(super) id: String,
     pub(super) source: String,
@@ -147,6 +154,12 @@ impl Org {
             leak: None,
         });
         id
+    }
+
+    /// What API v1 calls a user by.
+    pub(super) fn handle(&self, user: &str) -> Option<&str> {
+        let user = self.users.iter().find(|it| it.id == user);
+        user.map(User::handle)
     }
 
     pub(super) fn report_leak(

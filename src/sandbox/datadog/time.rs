@@ -1,5 +1,6 @@
 //! Times as this API writes and reads them. Keys carry microseconds and
-//! `+00:00`; access tokens carry `Z`, and no more digits than they need.
+//! `+00:00`; access tokens carry `Z`, and no more digits than they need; API v1
+//! carries seconds, and no zone.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +30,13 @@ pub(super) fn zulu(time: SystemTime) -> String {
     Timestamp::from(time).to_string()
 }
 
+/// `2025-09-08 09:24:43`.
+pub(super) fn zoneless(time: SystemTime) -> String {
+    let Timestamp { seconds, .. } = Timestamp::from(time);
+    let whole = Timestamp { seconds, nanos: 0 }.to_string();
+    whole.trim_end_matches('Z').replace('T', " ")
+}
+
 /// Reads RFC 3339, or a date alone.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let stamp: Timestamp = text.parse().ok()?;
@@ -44,6 +52,7 @@ mod tests {
         let time = parse("2025-09-08T09:24:43.000793856Z").unwrap();
         assert_eq!(offset(time), "2025-09-08T09:24:43.000793+00:00");
         assert_eq!(zulu(time), "2025-09-08T09:24:43.000793856Z");
+        assert_eq!(zoneless(time), "2025-09-08 09:24:43");
         assert_eq!(zulu(truncated(time)), "2025-09-08T09:24:43.000793Z");
         assert_eq!(parse("2025-09-08T11:24:43.000793856+02:00"), Some(time));
         assert_eq!(parse("yesterday"), None);
