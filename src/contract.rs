@@ -222,6 +222,6 @@ fn classify(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Operatio
         effect,
         route: Some(declared.upstream_route).filter(|it| !it.is_empty()),
         not_offered: Some(declared.not_offered).filter(|it| !it.is_empty()),
-        deprecated: is_deprecated(&method.parent_service()),
+        deprecated: is_deprecated(method.parent_service()),
     })
 }

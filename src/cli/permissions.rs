@@ -51,6 +51,7 @@ fn json(operations: &[Operation]) -> std::result::Result<String, Error> {
                 "permissions": it.permissions,
                 "effect": it.effect.name(),
                 "route": it.route,
+                "not_offered": it.not_offered,
                 "deprecated": it.deprecated,
             })
         })
@@ -82,13 +83,17 @@ This page is the output of `keygate permissions --markdown`; a test compares the
         for it in service {
             let code = |it: &String| format!("`{it}`");
             let permissions: Vec<_> = it.permissions.iter().map(code).collect();
+            let route = match (&it.not_offered, &it.route) {
+                (Some(reason), _) => format!("not offered: {reason}"),
+                (None, Some(route)) => code(route),
+                (None, None) => "none".to_owned(),
+            };
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {} | {} |",
+                "| `{}` | {} | {} | {route} |",
                 it.rpc,
                 any_of(&permissions),
                 it.effect.name(),
-                it.route.as_ref().map_or("none".to_owned(), code),
             );
         }
     }
@@ -98,11 +103,16 @@ This page is the output of `keygate permissions --markdown`; a test compares the
 fn table(operations: &[Operation]) -> String {
     let head = ["RPC", "PERMISSION", "EFFECT", "UPSTREAM ROUTE"].map(str::to_owned);
     let row = |it: &Operation| {
+        let route = match (&it.not_offered, &it.route) {
+            (Some(_), _) => "not offered",
+            (None, Some(route)) => route,
+            (None, None) => "none",
+        };
         [
             it.rpc.clone(),
             any_of(&it.permissions),
             it.effect.name().to_owned(),
-            it.route.clone().unwrap_or_else(|| "none".to_owned()),
+            route.to_owned(),
         ]
     };
     let mut widths = head.each_ref().map(String::len);
