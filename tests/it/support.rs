@@ -6,3 +6,5 @@ pub(crate) mod http;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod upstreams;
+pub(crate) mod vendors;
