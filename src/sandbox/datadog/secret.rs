@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::org::TokenKind;
 use crate::random::Random;
 
 /// An API key: 32 hex digits.
@@ -21,10 +22,15 @@ pub(super) fn application_key(random: &Random) -> SecretString {
 }
 
 /// An access token's public portion (22 characters) and the token, which
-/// contains it: `ddpat_<public portion>_<36 characters>`.
-pub(super) fn access_token(random: &Random) -> (String, SecretString) {
+/// contains it: `ddpat_<public portion>_<36 characters>`, with `ddsat` for a
+/// service account's.
+pub(super) fn access_token(kind: TokenKind, random: &Random) -> (String, SecretString) {
+    let prefix = match kind {
+        TokenKind::Personal => "ddpat",
+        TokenKind::Service => "ddsat",
+    };
     let public = random.base62(22);
-    let token = format!("ddpat_{public}_{}", random.base62(36));
+    let token = format!("{prefix}_{public}_{}", random.base62(36));
     (public, token.into())
 }
 
