@@ -24,6 +24,8 @@ mod paths;
 mod presence;
 mod readme;
 mod retries;
+mod sandbox_braintrust;
+mod sandbox_coveo;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
