@@ -35,6 +35,7 @@ use crate::{
                 application_key_service_server::ApplicationKeyServiceServer,
                 current_user_application_key_service_server::CurrentUserApplicationKeyServiceServer,
                 personal_access_token_service_server::PersonalAccessTokenServiceServer,
+                service_account_key_service_server::ServiceAccountKeyServiceServer,
             },
         },
     },
@@ -342,6 +343,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
         PersonalAccessTokenServiceServer,
+        ServiceAccountKeyServiceServer,
     );
     for service in &services {
         health

@@ -16,12 +16,12 @@ use crate::{
     gateway::{Gateway, operation::Scopes::NotApplicable},
 };
 
-const API_KEYS: Collection = Collection {
-    kind: API_KEY,
-    path: "/api/v2/api_keys",
-    id_field: "api_key_id",
-    item: "/api/v2/api_keys/{api_key_id}",
-};
+const API_KEYS: Collection = Collection::new(
+    API_KEY,
+    "/api/v2/api_keys",
+    "/api/v2/api_keys/{api_key_id}",
+    "api_key_id",
+);
 
 fn sort(sort: ApiKeySort) -> Option<&'static str> {
     Some(match sort {
@@ -50,7 +50,7 @@ operation! {
     ListApiKeys = "keygate.datadog.v2.ApiKeyService/ListApiKeys",
     ListApiKeysRequest => ListApiKeysResponse,
     |it, violations| {
-        let path = Query::new(API_KEYS.path, violations)
+        let path = Query::new(API_KEYS.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
             .text("filter", "filter", it.filter.as_deref())

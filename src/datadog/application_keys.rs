@@ -16,30 +16,31 @@ use crate::{
         GetApplicationKeyResponse, GetCurrentUserApplicationKeyRequest,
         GetCurrentUserApplicationKeyResponse, ListApplicationKeysRequest,
         ListApplicationKeysResponse, ListCurrentUserApplicationKeysRequest,
-        ListCurrentUserApplicationKeysResponse, UpdateApplicationKeyRequest,
+        ListCurrentUserApplicationKeysResponse, Scopes, UpdateApplicationKeyRequest,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyRequest,
         UpdateCurrentUserApplicationKeyResponse,
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Gateway, operation::Scopes::Unscoped},
+    gateway::{Gateway, Plan, operation::Scopes::Unscoped},
+    status::Violation,
 };
 
-const ORG: Collection = Collection {
-    kind: APPLICATION_KEY,
-    path: "/api/v2/application_keys",
-    id_field: "app_key_id",
-    item: "/api/v2/application_keys/{app_key_id}",
-};
+const ORG: Collection = Collection::new(
+    APPLICATION_KEY,
+    "/api/v2/application_keys",
+    "/api/v2/application_keys/{app_key_id}",
+    "app_key_id",
+);
 
-const CURRENT_USER: Collection = Collection {
-    kind: APPLICATION_KEY,
-    path: "/api/v2/current_user/application_keys",
-    id_field: "app_key_id",
-    item: "/api/v2/current_user/application_keys/{app_key_id}",
-};
+const CURRENT_USER: Collection = Collection::new(
+    APPLICATION_KEY,
+    "/api/v2/current_user/application_keys",
+    "/api/v2/current_user/application_keys/{app_key_id}",
+    "app_key_id",
+);
 
-fn sort(sort: ApplicationKeySort) -> Option<&'static str> {
+pub(super) fn sort(sort: ApplicationKeySort) -> Option<&'static str> {
     Some(match sort {
         ApplicationKeySort::Unspecified => return None,
         ApplicationKeySort::CreatedAt => "created_at",
@@ -58,12 +59,30 @@ fn include(include: ApplicationKeyInclude) -> Option<&'static str> {
     })
 }
 
+/// The creation of an application key.
+pub(super) fn create(
+    collection: &Collection,
+    name: String,
+    given: Option<Scopes>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    check_name(Some(&name), violations);
+    // upstream makes an unscoped key where no scopes are given
+    let (policy, sent) = scopes(given, Unscoped, violations);
+    let attributes = Attributes {
+        name: Some(name.clone()),
+        scopes: sent,
+        ..Attributes::default()
+    };
+    collection.create(name, policy, attributes)
+}
+
 operation! {
     /// GET /api/v2/application_keys
     ListApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/ListApplicationKeys",
     ListApplicationKeysRequest => ListApplicationKeysResponse,
     |it, violations| {
-        let path = Query::new(ORG.path, violations)
+        let path = Query::new(ORG.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
             .text("filter", "filter", it.filter.as_deref())
@@ -111,7 +130,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/ListCurrentUserApplicationKeys",
     ListCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
     |it, violations| {
-        let path = Query::new(CURRENT_USER.path, violations)
+        let path = Query::new(CURRENT_USER.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
             .text("filter", "filter", it.filter.as_deref())
@@ -129,15 +148,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey",
     CreateCurrentUserApplicationKeyRequest => CreateCurrentUserApplicationKeyResponse,
     |it, violations| {
-        check_name(Some(&it.name), violations);
-        // upstream makes an unscoped key where no scopes are given
-        let (policy, sent) = scopes(it.scopes, Unscoped, violations);
-        let attributes = Attributes {
-            name: Some(it.name.clone()),
-            scopes: sent,
-            ..Attributes::default()
-        };
-        CURRENT_USER.create(it.name, policy, attributes)
+        create(&CURRENT_USER, it.name, it.scopes, violations)
     }
 }
 

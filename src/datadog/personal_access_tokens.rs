@@ -1,5 +1,6 @@
 //! `keygate.datadog.v2.PersonalAccessTokenService`.
 
+use prost_types::Timestamp;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
@@ -12,22 +13,22 @@ use crate::{
         CreatePersonalAccessTokenResponse, GetPersonalAccessTokenRequest,
         GetPersonalAccessTokenResponse, ListPersonalAccessTokensRequest,
         ListPersonalAccessTokensResponse, RevokePersonalAccessTokenRequest,
-        RevokePersonalAccessTokenResponse, UpdatePersonalAccessTokenRequest,
+        RevokePersonalAccessTokenResponse, Scopes, UpdatePersonalAccessTokenRequest,
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
-    gateway::{Gateway, operation::Scopes::These},
+    gateway::{Gateway, Plan, operation::Scopes::These},
     status::Violation,
 };
 
-const TOKENS: Collection = Collection {
-    kind: PERSONAL_ACCESS_TOKEN,
-    path: "/api/v2/personal_access_tokens",
-    id_field: "token_id",
-    item: "/api/v2/personal_access_tokens/{token_id}",
-};
+const TOKENS: Collection = Collection::new(
+    PERSONAL_ACCESS_TOKEN,
+    "/api/v2/personal_access_tokens",
+    "/api/v2/personal_access_tokens/{token_id}",
+    "token_id",
+);
 
-fn sort(sort: AccessTokenSort) -> Option<&'static str> {
+pub(super) fn sort(sort: AccessTokenSort) -> Option<&'static str> {
     Some(match sort {
         AccessTokenSort::Unspecified => return None,
         AccessTokenSort::Name => "name",
@@ -43,11 +44,50 @@ fn sort(sort: AccessTokenSort) -> Option<&'static str> {
     })
 }
 
-fn include(include: AccessTokenInclude) -> Option<&'static str> {
+pub(super) fn include(include: AccessTokenInclude) -> Option<&'static str> {
     Some(match include {
         AccessTokenInclude::Unspecified => return None,
         AccessTokenInclude::LeakInformation => "leak_information",
     })
+}
+
+/// The creation of a token. Where it has no end, upstream says whether it may.
+pub(super) fn create(
+    collection: &Collection,
+    name: String,
+    scopes: Vec<String>,
+    expires_at: Option<Timestamp>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    check_name(Some(&name), violations);
+    let written = expires_at.and_then(rfc3339);
+    if expires_at.is_some() && written.is_none() {
+        violations.push(Violation::new(
+            "expires_at",
+            "is not a time from year 1 to 9999",
+        ));
+    }
+    let attributes = Attributes {
+        name: Some(name.clone()),
+        scopes: Some(Some(scopes.clone())),
+        expires_at: written,
+        ..Attributes::default()
+    };
+    collection.create(name, These(scopes), attributes)
+}
+
+/// The change of a token.
+pub(super) fn update(
+    collection: &Collection,
+    id: String,
+    name: Option<String>,
+    scopes: Option<Scopes>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    if scopes.as_ref().is_some_and(|it| it.unscoped) {
+        violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
+    }
+    collection.rename_or_rescope(id, name, scopes, violations)
 }
 
 operation! {
@@ -56,7 +96,7 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/ListPersonalAccessTokens",
     ListPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
     |it, violations| {
-        let path = Query::new(TOKENS.path, violations)
+        let path = Query::new(TOKENS.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
             .text("filter", "filter", it.filter.as_deref())
@@ -74,22 +114,10 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/CreatePersonalAccessToken",
     CreatePersonalAccessTokenRequest => CreatePersonalAccessTokenResponse,
     |it, violations| {
-        check_name(Some(&it.name), violations);
-        let expires_at = it.expires_at.and_then(rfc3339);
-        match (&it.expires_at, &expires_at) {
-            (None, _) => violations.push(Violation::new("expires_at", "is required by upstream")),
-            (Some(_), None) => {
-                violations.push(Violation::new("expires_at", "is not a time from year 1 to 9999"));
-            }
-            _ => {}
+        if it.expires_at.is_none() {
+            violations.push(Violation::new("expires_at", "is required by upstream"));
         }
-        let attributes = Attributes {
-            name: Some(it.name.clone()),
-            scopes: Some(Some(it.scopes.clone())),
-            expires_at,
-            ..Attributes::default()
-        };
-        TOKENS.create(it.name, These(it.scopes), attributes)
+        create(&TOKENS, it.name, it.scopes, it.expires_at, violations)
     }
 }
 
@@ -110,10 +138,7 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/UpdatePersonalAccessToken",
     UpdatePersonalAccessTokenRequest => UpdatePersonalAccessTokenResponse,
     |it, violations| {
-        if it.scopes.as_ref().is_some_and(|it| it.unscoped) {
-            violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
-        }
-        TOKENS.rename_or_rescope(it.token_id, it.name, it.scopes, violations)
+        update(&TOKENS, it.token_id, it.name, it.scopes, violations)
     }
 }
 
