@@ -8,11 +8,15 @@
 
 mod audit;
 mod auth;
+mod braintrust;
+mod coveo;
 mod credential;
-pub mod datadog;
+mod datadog;
+mod limits;
 mod log;
 mod policy;
 mod server;
+mod upstream;
 mod values;
 
 use std::{fs, path::Path};
@@ -20,9 +24,11 @@ use std::{fs, path::Path};
 pub use self::{
     audit::Audit,
     auth::Auth,
+    limits::Limits,
     log::{Format, Log},
     policy::Policy,
     server::{Server, Tls},
+    upstream::{Credential, Upstream},
 };
 use crate::settings::{Document, Fault, Faults, Table};
 
@@ -37,9 +43,9 @@ pub struct Config {
     pub policy: Policy,
     /// Where the trail is kept.
     pub audit: Audit,
-    /// The Datadog organizations that can be reached. No two have the same site
-    /// and name.
-    pub datadog: Vec<datadog::Org>,
+    /// The upstreams that can be reached, of all vendors. No two have the same
+    /// name.
+    pub upstreams: Vec<Upstream>,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -74,14 +80,22 @@ impl Config {
         let auth = root.section("auth", Auth::read);
         let policy = root.section("policy", Policy::read);
         let audit = root.section("audit", Audit::read);
-        let datadog = datadog::read(root.items("datadog"));
+        let vendors = [
+            ("datadog", datadog::SECTION),
+            ("braintrust", braintrust::SECTION),
+            ("coveo", coveo::SECTION),
+        ];
+        let upstreams = vendors
+            .into_iter()
+            .flat_map(|(name, section)| section.read(root.items(name)))
+            .collect();
         let log = root.section("log", Log::read);
         Some(Self {
             server: server?,
             auth: auth?,
             policy: policy?,
             audit: audit?,
-            datadog,
+            upstreams,
             log: log?,
         })
     }

@@ -9,7 +9,7 @@
 use std::{collections::HashMap, fmt};
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ServiceDescriptor};
 
 /// The code generated from `proto/`, one module a package.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
@@ -42,6 +42,8 @@ pub struct Operation {
     pub route: Option<String>,
     /// Why the vendor has no such operation; `None` if it has it.
     pub not_offered: Option<String>,
+    /// Whether its service is deprecated, as it is upstream.
+    pub deprecated: bool,
 }
 
 impl Operation {
@@ -169,6 +171,12 @@ fn method_name(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().full_name(), method.name())
 }
 
+fn is_deprecated(service: &ServiceDescriptor) -> bool {
+    let options = service.options();
+    let option = options.get_field_by_name("deprecated");
+    option.and_then(|it| it.as_bool()).unwrap_or_default()
+}
+
 fn classify(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Operation, &'static str> {
     const OPTION: &str = "keygate.options.v1.operation";
     let extension = pool
@@ -214,5 +222,6 @@ fn classify(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Operatio
         effect,
         route: Some(declared.upstream_route).filter(|it| !it.is_empty()),
         not_offered: Some(declared.not_offered).filter(|it| !it.is_empty()),
+        deprecated: is_deprecated(method.parent_service()),
     })
 }

@@ -12,6 +12,7 @@ pub mod query;
 pub mod resources;
 pub mod service_accounts;
 pub mod site;
+pub mod v1;
 
 use serde_json::value::RawValue;
 

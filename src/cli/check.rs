@@ -46,7 +46,7 @@ impl Args {
             "{}: no faults; {} operations, {} upstreams, {} issuers\n",
             self.config.display(),
             contract.operations().len(),
-            config.datadog.len(),
+            config.upstreams.len(),
             config.auth.issuers.len(),
         ))
     }

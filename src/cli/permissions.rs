@@ -16,7 +16,7 @@ use crate::contract::{Contract, Operation};
 #[command(after_help = "\
 Examples:
   keygate permissions
-  keygate permissions --markdown > permissions.md
+  keygate permissions --markdown > docs/permissions.md
   keygate permissions --json | jq -r '.[] | select(.effect == \"delete\").method'")]
 pub(super) struct Args {
     /// Print a JSON array with an object for each RPC
@@ -51,6 +51,8 @@ fn json(operations: &[Operation]) -> std::result::Result<String, Error> {
                 "permissions": it.permissions,
                 "effect": it.effect.name(),
                 "route": it.route,
+                "not_offered": it.not_offered,
+                "deprecated": it.deprecated,
             })
         })
         .collect();
@@ -58,40 +60,59 @@ fn json(operations: &[Operation]) -> std::result::Result<String, Error> {
     Ok(text + "\n")
 }
 
+/// The page `docs/permissions.md`.
 fn markdown(operations: &[Operation]) -> String {
-    let mut text = String::new();
+    let mut text = "\
+# Permissions
+
+What each RPC asks of the policy, what it does, and the upstream route behind it. Of several permissions any one suffices.
+This page is the output of `keygate permissions --markdown`; a test compares the two.
+"
+    .to_owned();
     for service in services(operations) {
         let _ = write!(
             text,
-            "### {}\n\n| RPC | permission | effect | upstream route |\n|---|---|---|---|\n",
-            service[0].service
+            "\n## {}\n\n{}| RPC | permission | effect | upstream route |\n|---|---|---|---|\n",
+            service[0].service,
+            if service[0].deprecated {
+                "Deprecated.\n\n"
+            } else {
+                ""
+            },
         );
         for it in service {
             let code = |it: &String| format!("`{it}`");
             let permissions: Vec<_> = it.permissions.iter().map(code).collect();
+            let route = match (&it.not_offered, &it.route) {
+                (Some(reason), _) => format!("not offered: {reason}"),
+                (None, Some(route)) => code(route),
+                (None, None) => "none".to_owned(),
+            };
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {} | {} |",
+                "| `{}` | {} | {} | {route} |",
                 it.rpc,
                 any_of(&permissions),
                 it.effect.name(),
-                it.route.as_ref().map_or("none".to_owned(), code),
             );
         }
-        text.push('\n');
     }
-    text.truncate(text.trim_end().len());
-    text + "\n"
+    text
 }
 
 fn table(operations: &[Operation]) -> String {
     let head = ["RPC", "PERMISSION", "EFFECT", "UPSTREAM ROUTE"].map(str::to_owned);
     let row = |it: &Operation| {
+        let route = match (&it.not_offered, &it.route) {
+            (Some(_), _) => "not offered",
+            (None, Some(route)) => route,
+            (None, None) => "none",
+        };
         [
             it.rpc.clone(),
             any_of(&it.permissions),
             it.effect.name().to_owned(),
-            it.route.clone().unwrap_or_else(|| "none".to_owned()),
+            route.to_owned(),
         ]
     };
     let mut widths = head.each_ref().map(String::len);
@@ -111,7 +132,12 @@ fn table(operations: &[Operation]) -> String {
     let mut text = String::new();
     line(&mut text, head);
     for service in services(operations) {
-        let _ = writeln!(text, "\n{}", service[0].service);
+        let note = if service[0].deprecated {
+            " (deprecated)"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "\n{}{note}", service[0].service);
         service.iter().for_each(|it| line(&mut text, row(it)));
     }
     text

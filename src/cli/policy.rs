@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     contract::Contract,
     policy::{Explanation, Policy},
+    settings::list,
 };
 
 /// Ask what a policy says
@@ -33,7 +34,7 @@ Examples:
   keygate policy explain --config keygate.toml --claim key-admin \\
     keygate.datadog.v2.ApiKeyService/CreateApiKey datadog/us1/main
   keygate policy explain --policy policy.toml \\
-    --subject system:serviceaccount:payments:api ListApiKeys")]
+    --subject system:serviceaccount:payments:api ListPersonalAccessTokens")]
 struct Explain {
     /// The configuration that names the policy
     #[arg(long, value_name = "FILE", env = "KEYGATE_CONFIG")]
@@ -105,18 +106,21 @@ impl Explain {
         &self,
         contract: &'c Contract,
     ) -> std::result::Result<&'c crate::contract::Operation, Error> {
-        let named = contract.operation(self.rpc.trim_start_matches('/'));
-        let mut own = contract.operations().iter().filter(|it| it.rpc == self.rpc);
-        match (named, own.next(), own.next()) {
-            (Some(operation), ..) | (None, Some(operation), None) => Ok(operation),
-            _ => Err(Error::new(
-                Exit::Usage,
-                anyhow::anyhow!(
-                    "{}: no such RPC, or several; `keygate permissions` lists them by full name",
-                    self.rpc
-                ),
-            )),
+        if let Some(operation) = contract.operation(self.rpc.trim_start_matches('/')) {
+            return Ok(operation);
         }
+        let all = contract.operations().iter();
+        let own: Vec<_> = all.filter(|it| it.rpc == self.rpc).collect();
+        let fault = match own.as_slice() {
+            [operation] => return Ok(operation),
+            [] => "there is no such RPC; `keygate permissions` lists them".to_owned(),
+            several => {
+                let names = list(several.iter().map(|it| it.method.as_str()));
+                format!("several services have it; name one of {names}")
+            }
+        };
+        let fault = anyhow::anyhow!("{}: {fault}", self.rpc);
+        Err(Error::new(Exit::Usage, fault))
     }
 }
 

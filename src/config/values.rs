@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     http::endpoint,
-    settings::{Item, Read, Table},
+    settings::{Item, Read, Table, list},
 };
 
 impl Read for SocketAddr {
@@ -94,6 +94,67 @@ impl Read for Endpoint {
         let uri = endpoint(item.string()?);
         uri.map(Self).map_err(|fault| item.fault(fault)).ok()
     }
+}
+
+/// Where an API is, with whatever its paths begin with there.
+pub(super) struct BaseUrl(pub(super) Uri);
+
+impl Read for BaseUrl {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let Endpoint(uri) = Endpoint::read(item)?;
+        if uri.query().is_none() {
+            return Some(Self(uri));
+        }
+        item.fault("this must end before the `?`: the rest comes from the operation");
+        None
+    }
+}
+
+/// Where an API is whose paths begin at the host.
+pub(super) struct Origin(pub(super) Uri);
+
+impl Read for Origin {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let Endpoint(uri) = Endpoint::read(item)?;
+        if uri.path() == "/" && uri.query().is_none() {
+            return Some(Self(uri));
+        }
+        item.fault("this must end after the host and port: the rest comes from the operation");
+        None
+    }
+}
+
+/// A part of an upstream's name.
+pub(super) struct Name(pub(super) String);
+
+impl Read for Name {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let name = item.string()?;
+        let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+        let starts = name.starts_with(|it: char| it.is_ascii_alphanumeric());
+        if starts && name.len() <= 64 && name.bytes().all(is_plain) {
+            return Some(Self(name.to_owned()));
+        }
+        item.fault(
+            "this must be 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit",
+        );
+        None
+    }
+}
+
+/// One of the things that have a name.
+pub(super) fn one_of<T: Copy, const N: usize>(
+    item: &Item<'_>,
+    all: [T; N],
+    name: fn(T) -> Option<&'static str>,
+) -> Option<T> {
+    let text = item.string()?;
+    let found = all.into_iter().find(|it| name(*it) == Some(text));
+    if found.is_none() {
+        let names = list(all.into_iter().filter_map(name));
+        item.fault(format!("this must be one of {names}"));
+    }
+    found
 }
 
 /// A length of time with a default and bounds.

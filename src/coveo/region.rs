@@ -25,12 +25,6 @@ pub fn name(region: Region) -> Option<&'static str> {
     })
 }
 
-/// The region of a name.
-#[must_use]
-pub fn from_name(wanted: &str) -> Option<Region> {
-    ALL.into_iter().find(|it| name(*it) == Some(wanted))
-}
-
 /// The platform's base URL (Coveo docs, "Data residency", and the vendor's own
 /// TypeScript client). `None` for [`Region::Unspecified`].
 #[must_use]

@@ -39,6 +39,13 @@ pub fn from_name(wanted: &str) -> Option<Site> {
     ALL.into_iter().find(|site| name(*site) == Some(wanted))
 }
 
+/// Whether it is a Government site: API v1 has no keys there (Datadog API
+/// reference, Key Management, v1).
+#[must_use]
+pub fn is_government(site: Site) -> bool {
+    matches!(site, Site::Us1Fed | Site::Us2Fed)
+}
+
 /// The API's base URL (Datadog docs, "Getting started with Datadog sites").
 /// `None` for [`Site::Unspecified`].
 #[must_use]

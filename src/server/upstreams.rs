@@ -1,11 +1,8 @@
 //! The clients of all configured upstreams, with their credentials loaded.
 
-use ::http::{HeaderName, Uri};
-
 use crate::{
     clock::Clock,
-    config::{Config, datadog::Org},
-    datadog::site,
+    config::{self, Config},
     http,
     random::Random,
     upstream::{self, Registry, credentials},
@@ -39,9 +36,9 @@ pub async fn connect(
     random: &Random,
 ) -> Result<Registry, Vec<Error>> {
     let (mut registry, mut errors) = (Registry::default(), Vec::new());
-    for org in &config.datadog {
-        match datadog(org, clock, random).await {
-            Ok(client) => registry.add(client, &org.address(), org.default),
+    for it in &config.upstreams {
+        match client(it, clock, random).await {
+            Ok(client) => registry.add(client, &it.address, it.default),
             Err(more) => errors.extend(more),
         }
     }
@@ -52,50 +49,45 @@ pub async fn connect(
     }
 }
 
-async fn datadog(
-    org: &Org,
+async fn client(
+    upstream: &config::Upstream,
     clock: &Clock,
     random: &Random,
 ) -> Result<upstream::Client, Vec<Error>> {
-    const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
-    const APP_KEY: HeaderName = HeaderName::from_static("dd-application-key");
-    let name = org.name();
-    let load = async |source: &credentials::Source, setting| {
-        source.load().await.map_err(|fault| Error::Credential {
-            upstream: name.clone(),
-            setting,
-            fault,
-        })
-    };
-    let api_key = load(&org.api_key, "api_key").await;
-    let credentials = match (api_key, load(&org.app_key, "app_key").await) {
-        (Ok(api_key), Ok(app_key)) => vec![(API_KEY, api_key), (APP_KEY, app_key)],
-        (api_key, app_key) => {
-            return Err([api_key.err(), app_key.err()]
-                .into_iter()
-                .flatten()
-                .collect());
+    let (mut credentials, mut errors) = (Vec::new(), Vec::new());
+    for it in &upstream.credentials {
+        match it.source.load().await {
+            Ok(secret) => credentials.push((it.header.clone(), secret)),
+            Err(fault) => errors.push(Error::Credential {
+                upstream: upstream.name.clone(),
+                setting: it.setting,
+                fault,
+            }),
         }
-    };
-    let client = http::client(&http::Options {
-        connect_timeout: org.connect_timeout,
-        pool_max_idle_per_host: org.max_concurrency,
-        ca: org.ca.clone(),
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let limits = &upstream.limits;
+    let http = http::client(&http::Options {
+        connect_timeout: limits.connect_timeout,
+        pool_max_idle_per_host: limits.max_concurrency,
+        ca: limits.ca.clone(),
     })
     .map_err(|e| vec![e.into()])?;
-    let documented = Uri::from_static(site::base_url(org.site).unwrap_or_default());
     let settings = upstream::Settings {
-        name: name.clone(),
-        base_url: org.base_url.clone().unwrap_or(documented),
-        timeout: org.timeout,
-        max_concurrency: org.max_concurrency,
-        max_response_bytes: org.max_response_bytes,
+        name: upstream.name.clone(),
+        base_url: upstream.base_url.clone(),
+        timeout: limits.timeout,
+        max_concurrency: limits.max_concurrency,
+        max_response_bytes: limits.max_response_bytes,
     };
+    let (clock, random) = (clock.clone(), random.clone());
     Ok(upstream::Client::new(
         settings,
-        client,
+        http,
         credentials,
-        clock.clone(),
-        random.clone(),
+        clock,
+        random,
     ))
 }

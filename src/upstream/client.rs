@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::connect::capture_connection;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,7 +16,7 @@ use tokio::{sync::Semaphore, time::timeout_at};
 use super::{
     Answer, Error, Request,
     breaker::Breaker,
-    credentials,
+    credentials::Header,
     rate_limit::{Closed, RateLimits},
     retry::{self, Budget},
 };
@@ -41,7 +41,7 @@ pub struct Settings {
 pub struct Client {
     settings: Settings,
     http: Http,
-    credentials: RwLock<Arc<Vec<(HeaderName, SecretString)>>>,
+    credentials: RwLock<Arc<Vec<(Header, SecretString)>>>,
     slots: Semaphore,
     limits: RateLimits,
     breaker: Breaker,
@@ -51,12 +51,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that presents these credentials, each in its header.
+    /// A client that presents these credentials.
     #[must_use]
     pub fn new(
         settings: Settings,
         http: Http,
-        credentials: Vec<(HeaderName, SecretString)>,
+        credentials: Vec<(Header, SecretString)>,
         clock: Clock,
         random: Random,
     ) -> Self {
@@ -217,14 +217,14 @@ impl Client {
         if has_body {
             headers.insert(header::CONTENT_TYPE, JSON);
         }
-        for (name, secret) in self.credentials().iter() {
-            if let Ok(value) = credentials::sensitive_header(secret) {
-                headers.insert(name, value);
+        for (header, secret) in self.credentials().iter() {
+            if let Ok(value) = header.value(secret) {
+                headers.insert(header.name(), value);
             }
         }
     }
 
-    fn credentials(&self) -> Arc<Vec<(HeaderName, SecretString)>> {
+    fn credentials(&self) -> Arc<Vec<(Header, SecretString)>> {
         let credentials = self.credentials.read();
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, header::InvalidHeaderValue};
+use http::{
+    HeaderName, HeaderValue,
+    header::{self, InvalidHeaderValue},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 use zeroize::Zeroizing;
@@ -216,15 +219,42 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A credential as the value of a header. Its `Debug` does not show it, and HTTP/2
-/// does not put it into a compression table.
-///
-/// # Errors
-/// If it can't stand in a header; what [`Source::load`] gives can.
-pub fn sensitive_header(credential: &SecretString) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(credential.expose_secret())?;
-    value.set_sensitive(true);
-    Ok(value)
+/// How a credential is presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// As it is, in a header of this name.
+    Plain(HeaderName),
+    /// As a bearer token (RFC 6750, section 2.1).
+    Bearer,
+}
+
+impl Header {
+    /// The header's name.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        match self {
+            Self::Plain(name) => name,
+            Self::Bearer => &header::AUTHORIZATION,
+        }
+    }
+
+    /// The header's value. Its `Debug` does not show the credential, and HTTP/2
+    /// does not put it into a compression table.
+    ///
+    /// # Errors
+    /// If it can't stand in a header; what [`Source::load`] gives can.
+    pub fn value(&self, credential: &SecretString) -> Result<HeaderValue, InvalidHeaderValue> {
+        let credential = credential.expose_secret();
+        let mut value = match self {
+            Self::Plain(_) => HeaderValue::from_str(credential)?,
+            Self::Bearer => {
+                let text = Zeroizing::new(["Bearer ", credential].concat());
+                HeaderValue::from_str(&text)?
+            }
+        };
+        value.set_sensitive(true);
+        Ok(value)
+    }
 }
 
 /// Large enough never to grow: growing would leave copies behind.

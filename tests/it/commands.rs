@@ -32,20 +32,60 @@ fn the_table_of_permissions_has_every_rpc() {
     let served = contract.operations().iter().map(|it| it.method.as_str());
     assert_eq!(printed, served.collect());
 
-    let delete = rows.iter().find(|it| it["rpc"] == "DeleteApiKey");
-    let delete = delete.expect("it is there");
+    let row = |method| rows.iter().find(|it| it["method"] == method);
+    let delete = row("keygate.datadog.v2.ApiKeyService/DeleteApiKey").expect("it is there");
+    let old = row("keygate.datadog.v1.ApiKeyService/DeleteApiKey").expect("it is there");
+    assert_eq!(old["deprecated"], true);
     assert_eq!(
         delete["permissions"],
         serde_json::json!(["api_keys_delete"])
     );
     assert_eq!(delete["effect"], "delete");
     assert_eq!(delete["route"], "DELETE /api/v2/api_keys/{api_key_id}");
+    assert_eq!(delete["deprecated"], false);
+    assert!(delete["not_offered"].is_null());
 
     for form in [&["permissions"][..], &["permissions", "--markdown"]] {
         let output = run(form);
         assert_eq!(output.status.code(), Some(0));
         for operation in contract.operations() {
             assert!(stdout(&output).contains(&operation.rpc), "{form:?}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_permissions_is_that_of_the_contract() {
+    let output = run(&["permissions", "--markdown"]);
+    assert_eq!(output.status.code(), Some(0));
+    let page = include_str!("../../docs/permissions.md");
+    assert!(
+        stdout(&output) == page,
+        "docs/permissions.md is not up to date; renew it:\n  \
+         cargo run -- permissions --markdown > docs/permissions.md"
+    );
+    let contract = Contract::load().expect("the contract loads");
+    for it in contract.operations() {
+        let (_, section) = page
+            .split_once(&format!("\n## {}\n", it.service))
+            .expect(&it.service);
+        let section = section.split("\n## ").next().unwrap_or_default();
+        assert_eq!(
+            section.contains("Deprecated."),
+            it.deprecated,
+            "{}",
+            it.service
+        );
+        let row = section
+            .lines()
+            .find(|row| row.starts_with(&format!("| `{}` |", it.rpc)));
+        let row = row.expect(&it.method);
+        let told = it.permissions.iter().chain(&it.not_offered);
+        for words in told.map(String::as_str).chain([it.effect.name()]) {
+            assert!(row.contains(words), "{row}: {words}");
+        }
+        if it.not_offered.is_none() {
+            assert!(row.contains(it.route.as_deref().unwrap_or("none")), "{row}");
         }
     }
 }

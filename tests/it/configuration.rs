@@ -4,11 +4,10 @@ use std::{fs, path::Path, time::Duration};
 
 use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use keygate::upstream::credentials::Source;
+use keygate::upstream::credentials::{Header, Source};
 use keygate::{
     auth::Jwks,
-    config::{Config, Format},
-    contract::proto::keygate::datadog::v2::Site,
+    config::{Config, Format, Limits, Upstream},
     settings::Faults,
 };
 use proptest::{collection::vec, prelude::*};
@@ -90,7 +89,14 @@ fn the_smallest_configuration_has_all_defaults() {
     assert_eq!(config.policy.file, folder.path().join("policy.toml"));
     assert!(config.audit.store.store.path() == folder.path().join("trail.db"));
     assert_eq!(config.audit.signing_key, None);
-    assert!(config.datadog.is_empty());
+    assert!(config.upstreams.is_empty());
+}
+
+/// The credentials of an upstream: setting, header and source of each.
+fn credentials(upstream: &Upstream) -> Vec<(&str, &str, &Source)> {
+    let all = upstream.credentials.iter();
+    all.map(|it| (it.setting, it.header.name().as_str(), &it.source))
+        .collect()
 }
 
 #[test]
@@ -157,6 +163,29 @@ default = false
 api_key = { file = "key" }
 app_key = { file = "key" }
 
+[[braintrust]]
+token = { file = "key" }
+
+[[braintrust]]
+name = "own"
+token = { env = "CARGO_PKG_NAME" }
+base_url = "https://data.example.com/braintrust/"
+timeout = "3s"
+max_concurrency = 5
+
+[[coveo]]
+region = "us"
+organization_id = "acme1"
+token = { file = "key" }
+
+[[coveo]]
+region = "hipaa"
+organization_id = "acme1"
+default = true
+token = { file = "key" }
+base_url = "http://127.0.0.1:8081"
+max_response_bytes = 2048
+
 [log]
 level = "warn,keygate=debug"
 format = "text"
@@ -188,39 +217,70 @@ format = "text"
         Some(folder.path().join("signing.pem"))
     );
 
-    let known: Vec<_> = config
-        .datadog
-        .iter()
-        .map(|it| (it.site, it.org.as_str(), it.default))
-        .collect();
+    let known = config.upstreams.iter();
+    let known = known.map(|it| (it.name.as_str(), it.default, it.base_url.to_string()));
+    let expected = [
+        ("datadog/us1/main", true, "https://api.datadoghq.com/"),
+        ("datadog/eu/red", true, "http://127.0.0.1:8080/"),
+        ("datadog/eu/blue", false, "https://api.datadoghq.eu/"),
+        (
+            "datadog/us2-fed/main",
+            false,
+            "https://api.us2.ddog-gov.com/",
+        ),
+        ("braintrust/default", true, "https://api.braintrust.dev/"),
+        (
+            "braintrust/own",
+            false,
+            "https://data.example.com/braintrust/",
+        ),
+        ("coveo/us/acme1", false, "https://platform.cloud.coveo.com/"),
+        ("coveo/hipaa/acme1", true, "http://127.0.0.1:8081/"),
+    ];
+    let expected = expected.map(|(name, default, url)| (name, default, url.to_owned()));
+    assert_eq!(known.collect::<Vec<_>>(), expected);
+    let [us1, red, .., default, own, _, hipaa] = &config.upstreams[..] else {
+        panic!("there are eight")
+    };
+    let program = folder.path().join("./print-key").display().to_string();
+    let key = Source::File(folder.path().join("key"));
+    let print_key = Source::Command(vec![program, "app".to_owned()]);
     assert_eq!(
-        known,
+        credentials(us1),
         [
-            (Site::Us1, "main", true),
-            (Site::Eu, "red", true),
-            (Site::Eu, "blue", false),
-            (Site::Us2Fed, "main", false),
+            ("api_key", "dd-api-key", &key),
+            ("app_key", "dd-application-key", &print_key)
         ]
     );
-    let program = folder.path().join("./print-key").display().to_string();
-    assert_eq!(
-        config.datadog[0].app_key,
-        Source::Command(vec![program, "app".to_owned()])
-    );
-    let red = &config.datadog[1];
-    assert_eq!(red.api_key, Source::Env("CARGO_PKG_NAME".to_owned()));
     let words = ["print-key", "--of", "red"].map(str::to_owned);
-    assert_eq!(red.app_key, Source::Command(words.to_vec()));
-    assert_eq!(
-        red.base_url.as_ref().map(ToString::to_string).as_deref(),
-        Some("http://127.0.0.1:8080/")
+    let (set, print_key) = (
+        Source::Env("CARGO_PKG_NAME".to_owned()),
+        Source::Command(words.to_vec()),
     );
     assert_eq!(
-        (red.connect_timeout, red.timeout),
-        (Duration::from_secs(1), Duration::from_secs(2))
+        credentials(red),
+        [
+            ("api_key", "dd-api-key", &set),
+            ("app_key", "dd-application-key", &print_key)
+        ]
     );
-    assert_eq!((red.max_concurrency, red.max_response_bytes), (3, 4096));
-    assert_eq!(config.datadog[0].max_concurrency, 64);
+    assert_eq!(credentials(own), [("token", "authorization", &set)]);
+    assert_eq!(credentials(hipaa), [("token", "authorization", &key)]);
+    assert!(own.credentials.iter().all(|it| it.header == Header::Bearer));
+
+    assert_eq!(us1.limits, Limits::default());
+    assert_eq!(default.limits, Limits::default());
+    let expected = Limits {
+        connect_timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(2),
+        max_concurrency: 3,
+        max_response_bytes: 4096,
+        ca: None,
+    };
+    assert_eq!(red.limits, expected);
+    assert_eq!(own.limits.timeout, Duration::from_secs(3));
+    assert_eq!(own.limits.max_concurrency, 5);
+    assert_eq!(hipaa.limits.max_response_bytes, 2048);
     assert_eq!(config.log.level, "warn,keygate=debug");
     assert_eq!(config.log.format, Format::Text);
 }
@@ -235,10 +295,69 @@ fn every_site_of_the_contract_has_a_name() {
             "{SMALLEST}[[datadog]]\nsite = \"{site}\"\napi_key = {{ file = \"key\" }}\napp_key = {{ file = \"key\" }}"
         );
         let config = Config::parse(&entry, folder.path()).expect("it has no fault");
-        assert_eq!(
-            keygate::datadog::site::name(config.datadog[0].site).unwrap(),
-            site
+        assert_eq!(config.upstreams[0].name, format!("datadog/{site}/main"));
+    }
+}
+
+#[test]
+fn every_region_of_the_contract_has_a_name() {
+    let folder = folder();
+    for region in ["us", "ca", "eu", "au", "hipaa"] {
+        let entry = format!(
+            "{SMALLEST}[[coveo]]\nregion = \"{region}\"\norganization_id = \"acme\"\ntoken = {{ file = \"key\" }}"
         );
+        let config = Config::parse(&entry, folder.path()).expect("it has no fault");
+        let upstream = &config.upstreams[0];
+        assert_eq!(upstream.name, format!("coveo/{region}/acme"));
+        assert_eq!(upstream.address, "coveo/*/acme");
+        assert!(upstream.default);
+        assert_eq!(upstream.base_url.scheme_str(), Some("https"));
+    }
+}
+
+/// Which of several upstreams of one address is the default.
+#[test]
+fn the_default_is_marked_or_alone_or_has_the_usual_name() {
+    let instance = |name, mark| ("braintrust", format!("name = \"{name}\""), mark);
+    let coveo = |region| {
+        let keys = format!("region = \"{region}\"\norganization_id = \"acme\"");
+        ("coveo", keys, "")
+    };
+    let site = |org| ("datadog", format!("site = \"us1\"\norg = \"{org}\""), "");
+    let (is, is_not) = ("default = true", "default = false");
+    let folder = folder();
+    for (entries, expected) in [
+        (vec![instance("a", "")], Some("braintrust/a")),
+        (vec![instance("a", is_not)], None),
+        (vec![instance("default", is_not)], None),
+        (
+            vec![instance("a", ""), instance("default", "")],
+            Some("braintrust/default"),
+        ),
+        (
+            vec![instance("a", is), instance("default", "")],
+            Some("braintrust/a"),
+        ),
+        (vec![instance("a", ""), instance("default", is_not)], None),
+        (vec![instance("a", ""), instance("b", "")], None),
+        (vec![coveo("us"), coveo("eu")], None),
+        (vec![coveo("eu")], Some("coveo/eu/acme")),
+        (vec![site("default"), site("other")], None),
+    ] {
+        let mut text = SMALLEST.to_owned();
+        for (vendor, keys, mark) in entries {
+            let secrets = if vendor == "datadog" {
+                "api_key = { file = \"key\" }\napp_key = { file = \"key\" }"
+            } else {
+                "token = { file = \"key\" }"
+            };
+            text += &format!("[[{vendor}]]\n{keys}\n{mark}\n{secrets}\n");
+        }
+        let config = Config::parse(&text, folder.path()).expect("it has no fault");
+        let mut defaults = config.upstreams.iter().filter(|it| it.default);
+        let default = defaults.next().map(|it| it.name.as_str());
+        assert_eq!(default, expected, "{text}");
+        assert!(defaults.next().is_none(), "{text}");
     }
 }
 
@@ -298,7 +417,23 @@ timeout = "0s"
 ca = "key"
 
 [[braintrust]]
-token = { env = "A" }
+name = ".."
+token = { env = "KEYGATE_TEST_THAT_NOBODY_SETS" }
+base_url = "https://data.example.com/?a=b"
+app_key = { file = "key" }
+
+[[coveo]]
+region = "us1"
+token = "0123456789abcdef0123456789abcdef"
+base_url = "http://platform.cloud.coveo.com"
+max_concurrency = 0
+
+[[coveo]]
+organization_id = "a/b"
+base_url = "https://platform.cloud.coveo.com/rest"
+
+[[braintrsut]]
+token = { file = "key" }
 
 [log]
 level = "debgu"
@@ -336,9 +471,22 @@ format = "xml"
             "datadog[1].base_url (line 44): this must end after the host",
             "datadog[1].timeout (line 45): this must be from 1ms to 600s",
             "datadog[1].ca (line 46): DIR/key holds no certificates",
-            "braintrust (line 48): there is no such setting; the ones here are `server`,",
-            "log.level (line 52): this must be a level",
-            "log.format (line 53): this must be `json` or `text`",
+            "braintrust[0].name (line 49): this must be 1 to 64 letters",
+            "braintrust[0].token (line 50): environment variable KEYGATE_TEST_THAT_NOBODY_SETS: it is not",
+            "braintrust[0].base_url (line 51): this must end before the `?`",
+            "braintrust[0].app_key (line 52): there is no such setting",
+            "coveo[0].organization_id (line 54): this is missing",
+            "coveo[0].region (line 55): this must be one of `us`, `ca`, `eu`, `au`, `hipaa`",
+            "coveo[0].token (line 56): a credential is not written here",
+            "coveo[0].base_url (line 57): this must be https; http is for",
+            "coveo[0].max_concurrency (line 58): this must be from 1 to 65536",
+            "coveo[1].region (line 60): this is missing",
+            "coveo[1].token (line 60): this is missing",
+            "coveo[1].organization_id (line 61): this must be 1 to 64 letters",
+            "coveo[1].base_url (line 62): this must end after the host",
+            "braintrsut (line 64): there is no such setting; did you mean `braintrust`?",
+            "log.level (line 68): this must be a level",
+            "log.format (line 69): this must be `json` or `text`",
         ],
     );
 }
@@ -359,6 +507,7 @@ fn a_credential_in_the_wrong_place_is_not_repeated() {
 #[test]
 fn entries_that_contradict_each_other() {
     let keys = "api_key = { file = \"key\" }\napp_key = { file = \"key\" }\n";
+    let token = "token = { file = \"key\" }\n";
     assert_faults(
         &format!(
             "{SMALLEST}
@@ -380,13 +529,30 @@ default = true
 {keys}
 [[datadog]]
 site = \"eu\"
-{keys}"
+{keys}
+[[braintrust]]
+default = true
+{token}
+[[braintrust]]
+default = true
+{token}
+[[coveo]]
+region = \"us\"
+organization_id = \"acme\"
+{token}
+[[coveo]]
+region = \"us\"
+organization_id = \"acme\"
+{token}"
         ),
         &[
             "auth.issuers[1] (line 11): the issuer of line 2 again",
             "server.http (line 17): this is the address of `grpc` too",
-            "datadog[1] (line 24): the default of `eu` is on line 18 already",
-            "datadog[2] (line 31): `main` on `eu` is on line 18 already",
+            "datadog[1] (line 24): the default of `datadog/eu` is on line 18 already",
+            "datadog[2] (line 31): `datadog/eu/main` is on line 18 already; give this one another `org`",
+            "braintrust[1] (line 40): `braintrust/default` is on line 36 already; give this one another `name`",
+            "braintrust[1] (line 40): the default of `braintrust` is on line 36 already",
+            "coveo[1] (line 49): `coveo/us/acme` is on line 44 already; give this one another `region`",
         ],
     );
 }
@@ -434,7 +600,7 @@ proptest! {
     #[test]
     fn any_text_is_answered(
         lines in vec(
-            "\\[{0,2}(server|auth|auth.issuers|policy|audit|datadog|log|x)\\]{0,2}|(grpc|tls|site|api_key|store|issuers|file|x) = (1|-1|1.5|true|\"\"|\"é\"|\\[1\\]|\\{\\}|\\{ env = \"\" \\}|2020-01-01)|\\PC{0,8}",
+            "\\[{0,2}(server|auth|auth.issuers|policy|audit|datadog|braintrust|coveo|log|x)\\]{0,2}|(grpc|tls|site|region|name|token|base_url|api_key|store|issuers|file|x) = (1|-1|1.5|true|\"\"|\"é\"|\\[1\\]|\\{\\}|\\{ env = \"\" \\}|2020-01-01)|\\PC{0,8}",
             0..12,
         ),
     ) {

@@ -2,9 +2,10 @@
 
 use std::{error::Error as _, fs, path::PathBuf};
 
+use http::HeaderName;
 use keygate::{
     clock::Clock,
-    upstream::credentials::{COMMAND_TIMEOUT, MAX_BYTES, Reason, Source, sensitive_header},
+    upstream::credentials::{COMMAND_TIMEOUT, Header, MAX_BYTES, Reason, Source},
 };
 use secrecy::ExposeSecret as _;
 
@@ -127,8 +128,15 @@ async fn a_program_that_hangs_is_stopped() {
 async fn a_header_does_not_show_it() {
     let (_folder, source) = file(SECRET);
     let credential = source.load().await.expect("it loads");
-    let header = sensitive_header(&credential).expect("it is legal");
-    assert!(header.is_sensitive());
-    assert_eq!(header.as_bytes(), SECRET.as_bytes());
-    assert!(!format!("{header:?} {credential:?}").contains(SECRET));
+    let plain = Header::Plain(HeaderName::from_static("dd-api-key"));
+    for (header, name, expected) in [
+        (plain, "dd-api-key", SECRET.to_owned()),
+        (Header::Bearer, "authorization", format!("Bearer {SECRET}")),
+    ] {
+        assert_eq!(header.name(), name);
+        let value = header.value(&credential).expect("it is legal");
+        assert!(value.is_sensitive());
+        assert_eq!(value.as_bytes(), expected.as_bytes());
+        assert!(!format!("{header:?} {value:?} {credential:?}").contains(SECRET));
+    }
 }

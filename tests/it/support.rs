@@ -3,6 +3,10 @@
 pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod node;
+pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod upstreams;
+pub(crate) mod vendors;

@@ -67,9 +67,13 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
     );
     let text = std::fs::read_to_string(&config).unwrap();
     let keys = "api_key = { file = \"empty\" }\napp_key = { command = [\"false\"] }\n";
+    let token = "token = { file = \"empty\" }\n";
     stage.setup.write("empty", "");
     let start = text.find("api_key").unwrap();
-    let broken = format!("{}{keys}", &text[..start]);
+    let broken = format!(
+        "{}{keys}[[braintrust]]\n{token}[[coveo]]\nregion = \"au\"\norganization_id = \"acme\"\n{token}",
+        &text[..start]
+    );
     stage.setup.write("keygate.toml", &broken);
     let told = |all: &[&str]| {
         let output = keygate(&check);
@@ -91,6 +95,8 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
         "empty",
         "datadog/us1/main: app_key",
         "false",
+        "braintrust/default: token",
+        "coveo/au/acme: token",
     ]);
 
     // faults of the configuration itself hide none of the policy's
@@ -106,6 +112,8 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
         "no-such-file",
         "datadog[0].app_key",
         "KEYGATE_TEST_NOT_SET",
+        "braintrust[0].token",
+        "coveo[0].token",
     ]);
 }
 
@@ -115,18 +123,45 @@ async fn explaining_a_policy_ends_with_its_decision() {
     let config = stage.setup.config();
     let explain = |claim: &str, rpc: &str| {
         let config = config.to_str().unwrap();
+        let rpc = &format!("keygate.datadog.v2.{rpc}");
         keygate(&[
             "policy", "explain", "--json", "--config", config, "--claim", claim, rpc,
         ])
     };
-    let permitted = explain("admin", "CreateApiKey");
+    let permitted = explain("admin", "ApiKeyService/CreateApiKey");
     assert_eq!(permitted.status.code(), Some(0), "{}", errors(&permitted));
     let told: serde_json::Value = serde_json::from_slice(&permitted.stdout).unwrap();
     assert_eq!(told["permitted"], true);
-    let denied = explain("guest", "CreateApiKey");
+    let denied = explain("guest", "ApiKeyService/CreateApiKey");
     assert_eq!(denied.status.code(), Some(77), "{}", errors(&denied));
     let told: serde_json::Value = serde_json::from_slice(&denied.stdout).unwrap();
     assert_eq!(told["permitted"], false);
     assert_eq!(told["missing"], serde_json::json!(["api_keys_write"]));
     assert_eq!(explain("admin", "NoSuchRpc").status.code(), Some(64));
+}
+
+#[test]
+fn an_rpc_of_several_services_is_asked_for_by_its_full_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, "").unwrap();
+    let explain = |rpc: &str| {
+        let policy = policy.to_str().unwrap();
+        keygate(&["policy", "explain", "--policy", policy, rpc])
+    };
+    let several = explain("ListApiKeys");
+    let told = errors(&several);
+    assert_eq!(several.status.code(), Some(64), "{told}");
+    for version in ["v1", "v2"] {
+        let name = format!("`keygate.datadog.{version}.ApiKeyService/ListApiKeys`");
+        assert!(told.contains(&name), "{told}");
+    }
+    // one that has no namesake needs no more
+    for rpc in [
+        "RevokePersonalAccessToken",
+        "keygate.datadog.v2.ApiKeyService/ListApiKeys",
+    ] {
+        let alone = explain(rpc);
+        assert_eq!(alone.status.code(), Some(77), "{}", errors(&alone));
+    }
 }
