@@ -4,8 +4,8 @@ use prost_types::Timestamp;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, check_name, operation},
-    query::{Query, rfc3339},
+    operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, operation},
+    query::Query,
 };
 use crate::{
     contract::proto::keygate::datadog::v2::{
@@ -17,7 +17,11 @@ use crate::{
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
-    gateway::{Gateway, Plan, operation::Scopes::These},
+    gateway::{
+        Gateway, Plan,
+        operation::Scopes::These,
+        request::{check_name, rfc3339},
+    },
     status::Violation,
 };
 
