@@ -36,6 +36,7 @@ use crate::{
                 application_key_service_server::ApplicationKeyServiceServer,
                 current_user_application_key_service_server::CurrentUserApplicationKeyServiceServer,
                 personal_access_token_service_server::PersonalAccessTokenServiceServer,
+                service_account_key_service_server::ServiceAccountKeyServiceServer,
             },
         },
     },
@@ -343,6 +344,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
         PersonalAccessTokenServiceServer,
+        ServiceAccountKeyServiceServer,
         v1::api_key_service_server::ApiKeyServiceServer,
         v1::application_key_service_server::ApplicationKeyServiceServer,
     );

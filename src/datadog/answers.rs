@@ -10,13 +10,19 @@ use crate::{
     contract::proto::keygate::datadog::v2::{
         AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
         CreateCurrentUserApplicationKeyResponse, CreatePersonalAccessTokenResponse,
+        CreateServiceAccountAccessTokenResponse, CreateServiceAccountApplicationKeyResponse,
         DeleteApiKeyResponse, DeleteApplicationKeyResponse,
-        DeleteCurrentUserApplicationKeyResponse, GetApiKeyResponse, GetApplicationKeyResponse,
-        GetCurrentUserApplicationKeyResponse, GetPersonalAccessTokenResponse, IncludedResource,
-        ListApiKeysResponse, ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
-        ListPersonalAccessTokensResponse, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
+        DeleteCurrentUserApplicationKeyResponse, DeleteServiceAccountApplicationKeyResponse,
+        GetApiKeyResponse, GetApplicationKeyResponse, GetCurrentUserApplicationKeyResponse,
+        GetPersonalAccessTokenResponse, GetServiceAccountAccessTokenResponse,
+        GetServiceAccountApplicationKeyResponse, IncludedResource, ListApiKeysResponse,
+        ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
+        ListPersonalAccessTokensResponse, ListServiceAccountAccessTokensResponse,
+        ListServiceAccountApplicationKeysResponse, RevokePersonalAccessTokenResponse,
+        RevokeServiceAccountAccessTokenResponse, UpdateApiKeyResponse,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
-        UpdatePersonalAccessTokenResponse, included_resource::Resource,
+        UpdatePersonalAccessTokenResponse, UpdateServiceAccountAccessTokenResponse,
+        UpdateServiceAccountApplicationKeyResponse, included_resource::Resource,
     },
     gateway::{
         operation::{Answer, Key},
@@ -318,6 +324,8 @@ lists!(
     ListApplicationKeysResponse.application_keys,
     ListCurrentUserApplicationKeysResponse.application_keys,
     ListPersonalAccessTokensResponse.access_tokens,
+    ListServiceAccountApplicationKeysResponse.application_keys,
+    ListServiceAccountAccessTokensResponse.access_tokens,
 );
 
 singles!(
@@ -332,6 +340,12 @@ singles!(
     CreatePersonalAccessTokenResponse.access_token,
     GetPersonalAccessTokenResponse.access_token,
     UpdatePersonalAccessTokenResponse.access_token,
+    CreateServiceAccountApplicationKeyResponse.application_key,
+    GetServiceAccountApplicationKeyResponse.application_key,
+    UpdateServiceAccountApplicationKeyResponse.application_key,
+    CreateServiceAccountAccessTokenResponse.access_token,
+    GetServiceAccountAccessTokenResponse.access_token,
+    UpdateServiceAccountAccessTokenResponse.access_token,
 );
 
 empties!(
@@ -339,4 +353,6 @@ empties!(
     DeleteApplicationKeyResponse,
     DeleteCurrentUserApplicationKeyResponse,
     RevokePersonalAccessTokenResponse,
+    DeleteServiceAccountApplicationKeyResponse,
+    RevokeServiceAccountAccessTokenResponse,
 );

@@ -15,7 +15,10 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Val
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
-use super::{gateway::contract, upstreams::Place};
+use super::{
+    gateway::{contract, method},
+    upstreams::Place,
+};
 
 pub(crate) use datadog::VENDOR as DATADOG;
 
@@ -125,6 +128,7 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
             let random = keygate::random::Random::system();
             text(&format!("a key of the tests {}", random.uuid()))
         }
+        ("service_account_id", _) => text(datadog::SERVICE_ACCOUNT),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
@@ -166,8 +170,11 @@ fn every_parameter_of_every_route_is_known() {
         let own: Vec<_> = own.map(|it| it.field).collect();
         let parameters = route.split('{').skip(1);
         for parameter in parameters.map(|it| it.split('}').next().unwrap()) {
-            let known = own.contains(&parameter) || parameter == vendor.place;
-            assert!(known, "{}: {parameter} is in no row", operation.method);
+            let field = method(&operation.method).input();
+            let field = field.get_field_by_name(parameter).unwrap();
+            let known =
+                own.contains(&parameter) || parameter == vendor.place || value(&field).is_some();
+            assert!(known, "{}: {parameter} is nowhere", operation.method);
         }
     }
 }

@@ -57,6 +57,22 @@ pub(crate) const VENDOR: Vendor = Vendor {
             ),
             member: "id",
         },
+        Key {
+            service: ACCOUNTS,
+            field: "app_key_id",
+            source: Source::Made(
+                "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountApplicationKey",
+            ),
+            member: "id",
+        },
+        Key {
+            service: ACCOUNTS,
+            field: "token_id",
+            source: Source::Made(
+                "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountAccessToken",
+            ),
+            member: "id",
+        },
     ],
     spoil: |request| {
         request.clear_field_by_name("site");
@@ -75,6 +91,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             name: format!("{}/{}", place.region, place.name),
             api_key,
             app_key,
+            service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             max_api_keys: 10_000,
             ..Options::default()
         };
@@ -89,6 +106,12 @@ pub(crate) const VENDOR: Vendor = Vendor {
 /// Makes an application key of the user.
 const OWN: &str =
     "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
+
+/// The keys and tokens of service accounts.
+const ACCOUNTS: &str = "keygate.datadog.v2.ServiceAccountKeyService";
+
+/// The service account of every site.
+pub(crate) const SERVICE_ACCOUNT: &str = "5e5e5e5e-0000-4000-8000-000000000000";
 
 impl Simulator for Site {
     fn base_url(&self) -> String {
