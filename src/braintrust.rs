@@ -36,8 +36,10 @@ impl Vendor for Braintrust {
             Err(_) if text.starts_with('<') => String::new(),
             Err(_) => text.to_owned(),
         };
-        let says_nothing = matches!(&*words, "" | "null" | "{}" | "[]");
-        (!says_nothing).then_some(words).into_iter().collect()
+        match words.trim() {
+            "" | "null" | "{}" | "[]" => Vec::new(),
+            words => vec![words.to_owned()],
+        }
     }
 
     /// `{"objects": […]}`, or one object. Where there may be more than was looked
@@ -100,7 +102,7 @@ mod tests {
             (" ", None),
             ("{}", None),
             ("[]", None),
-            (r#""""#, None),
+            (r#"" ""#, None),
             ("<!DOCTYPE html><p>Bad gateway", None),
             ("\u{feff}<html>", Some("\u{feff}<html>")),
         ] {
