@@ -2,14 +2,14 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::operation::{Collection, Filter, Page, operation};
+use super::operation::{Collection, Filter, Page, operation, pages};
 use crate::{
     contract::proto::keygate::braintrust::v1::{
         CreateApiKeyRequest, CreateApiKeyResponse, DeleteApiKeyRequest, DeleteApiKeyResponse,
         GetApiKeyRequest, GetApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
-        api_key_service_server::ApiKeyService,
+        StreamApiKeysRequest, StreamApiKeysResponse, api_key_service_server::ApiKeyService,
     },
-    gateway::Gateway,
+    gateway::{Gateway, Items},
 };
 
 const API_KEYS: Collection = Collection {
@@ -40,6 +40,22 @@ operation! {
 }
 
 operation! {
+    /// GET /v1/api_key, page by page
+    StreamApiKeys = "keygate.braintrust.v1.ApiKeyService/StreamApiKeys",
+    StreamApiKeysRequest => ListApiKeysResponse,
+    |it, violations| {
+        let filter = Filter {
+            ids: &it.ids,
+            name: it.api_key_name.as_deref(),
+            org_name: it.org_name.as_deref(),
+        };
+        API_KEYS.list(&Page::default(), &filter, violations)
+    }
+}
+
+pages!(StreamApiKeys => StreamApiKeysResponse.api_key of api_keys);
+
+operation! {
     /// GET /v1/api_key/{api_key_id}
     GetApiKey = "keygate.braintrust.v1.ApiKeyService/GetApiKey",
     GetApiKeyRequest => GetApiKeyResponse,
@@ -60,6 +76,15 @@ impl ApiKeyService for Gateway {
         request: Request<ListApiKeysRequest>,
     ) -> Result<Response<ListApiKeysResponse>, Status> {
         self.unary::<ListApiKeys>(request).await
+    }
+
+    type StreamApiKeysStream = Items<StreamApiKeysResponse>;
+
+    async fn stream_api_keys(
+        &self,
+        request: Request<StreamApiKeysRequest>,
+    ) -> Result<Response<Self::StreamApiKeysStream>, Status> {
+        self.stream::<StreamApiKeys>(request).await
     }
 
     async fn create_api_key(

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::{
     gateway::{
         operation::{Inspect, Plan, Target},
-        request::{Query, body, check_id, check_name, check_place, check_text},
+        request::{Query, body, check_id, check_name, check_place, check_text, parameter},
+        stream::{Cursor, Paging},
     },
     status::Violation,
     upstream::Request,
@@ -58,8 +59,20 @@ pub(super) struct Filter<'a> {
     pub(super) org_name: Option<&'a str>,
 }
 
-/// Which part of a list is asked for.
-#[derive(Debug)]
+/// How a list is walked: upstream tells no cursor, the last id of a page is it.
+pub(super) const PAGING: Paging = Paging::Cursor(Cursor {
+    size: 100,
+    query: |after| {
+        let after = after.map(|id| format!("&{}", parameter(CURSORS[0], id)));
+        format!("limit=100{}", after.unwrap_or_default())
+    },
+});
+
+/// The parameters that say where a page begins or ends.
+const CURSORS: [&str; 2] = ["starting_after", "ending_before"];
+
+/// Which part of a list is asked for; all of it by default.
+#[derive(Debug, Default)]
 pub(super) struct Page<'a> {
     pub(super) limit: Option<i32>,
     pub(super) starting_after: Option<&'a str>,
@@ -86,7 +99,6 @@ impl Collection {
         filter: &Filter<'_>,
         violations: &mut Vec<Violation>,
     ) -> Plan {
-        const CURSORS: [&str; 2] = ["starting_after", "ending_before"];
         let cursors = [page.starting_after, page.ending_before];
         if cursors.iter().all(Option::is_some) {
             let fault = "can't be given together with `starting_after`";
@@ -175,4 +187,24 @@ macro_rules! operation {
     };
 }
 
-pub(super) use operation;
+/// An operation that streams a list: its message with the one key, and the list's
+/// field with all of them.
+macro_rules! pages {
+    ($operation:ident => $message:ident . $key:ident of $keys:ident) => {
+        impl $crate::gateway::Pages for $operation {
+            type Item = $message;
+            const PAGING: $crate::gateway::stream::Paging = $crate::braintrust::operation::PAGING;
+
+            fn total(_: &Self::Response) -> Option<u64> {
+                None
+            }
+
+            fn items(page: Self::Response) -> Vec<Self::Item> {
+                let keys = page.$keys.into_iter();
+                keys.map(|it| $message { $key: Some(it) }).collect()
+            }
+        }
+    };
+}
+
+pub(super) use {operation, pages};

@@ -2,15 +2,16 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::operation::{Collection, Filter, New, Page, operation};
+use super::operation::{Collection, Filter, New, Page, operation, pages};
 use crate::{
     contract::proto::keygate::braintrust::v1::{
         CreateServiceTokenRequest, CreateServiceTokenResponse, DeleteServiceTokenRequest,
         DeleteServiceTokenResponse, GetServiceTokenRequest, GetServiceTokenResponse,
         ListServiceTokensRequest, ListServiceTokensResponse, ReplaceServiceTokenRequest,
-        ReplaceServiceTokenResponse, service_token_service_server::ServiceTokenService,
+        ReplaceServiceTokenResponse, StreamServiceTokensRequest, StreamServiceTokensResponse,
+        service_token_service_server::ServiceTokenService,
     },
-    gateway::Gateway,
+    gateway::{Gateway, Items},
 };
 
 const SERVICE_TOKENS: Collection = Collection {
@@ -39,6 +40,22 @@ operation! {
         SERVICE_TOKENS.list(&page, &filter, violations)
     }
 }
+
+operation! {
+    /// GET /v1/service_token, page by page
+    StreamServiceTokens = "keygate.braintrust.v1.ServiceTokenService/StreamServiceTokens",
+    StreamServiceTokensRequest => ListServiceTokensResponse,
+    |it, violations| {
+        let filter = Filter {
+            ids: &it.ids,
+            name: it.service_token_name.as_deref(),
+            org_name: it.org_name.as_deref(),
+        };
+        SERVICE_TOKENS.list(&Page::default(), &filter, violations)
+    }
+}
+
+pages!(StreamServiceTokens => StreamServiceTokensResponse.service_token of service_tokens);
 
 operation! {
     /// POST /v1/service_token
@@ -89,6 +106,15 @@ impl ServiceTokenService for Gateway {
         request: Request<ListServiceTokensRequest>,
     ) -> Result<Response<ListServiceTokensResponse>, Status> {
         self.unary::<ListServiceTokens>(request).await
+    }
+
+    type StreamServiceTokensStream = Items<StreamServiceTokensResponse>;
+
+    async fn stream_service_tokens(
+        &self,
+        request: Request<StreamServiceTokensRequest>,
+    ) -> Result<Response<Self::StreamServiceTokensStream>, Status> {
+        self.stream::<StreamServiceTokens>(request).await
     }
 
     async fn create_service_token(

@@ -87,6 +87,13 @@ pub fn body(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
+/// One parameter of a query.
+#[must_use]
+pub fn parameter(name: &str, value: &str) -> String {
+    let encode = |text| utf8_percent_encode(text, ENCODED);
+    format!("{}={}", encode(name), encode(value))
+}
+
 /// A path with a query, in the making.
 #[derive(Debug)]
 pub struct Query<'v> {
@@ -119,9 +126,7 @@ impl<'v> Query<'v> {
     pub fn push(&mut self, name: &str, value: &str) {
         self.path
             .push(if self.path.contains('?') { '&' } else { '?' });
-        self.path.extend(utf8_percent_encode(name, ENCODED));
-        self.path.push('=');
-        self.path.extend(utf8_percent_encode(value, ENCODED));
+        self.path += &parameter(name, value);
     }
 
     /// A text.
