@@ -22,10 +22,7 @@ pub(crate) use datadog::VENDOR as DATADOG;
 /// All of them.
 pub(crate) const ALL: [&Vendor; 1] = [&DATADOG];
 
-/// The name of whatever is made or changed.
-pub(crate) const NAME: &str = "a key of the tests";
-
-/// The fields that hold it.
+/// The fields that hold the name of whatever is made or changed.
 pub(crate) const NAMES: [&str; 2] = ["name", "display_name"];
 
 /// A vendor.
@@ -123,7 +120,11 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
-        (name, _) if NAMES.contains(&name) => text(NAME),
+        (name, _) if NAMES.contains(&name) => {
+            // no other key's: some vendors refuse that
+            let random = keygate::random::Random::system();
+            text(&format!("a key of the tests {}", random.uuid()))
+        }
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
