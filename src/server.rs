@@ -30,6 +30,7 @@ use crate::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            braintrust::v1 as braintrust,
             datadog::v1,
             datadog::v2::{
                 api_key_service_server::ApiKeyServiceServer,
@@ -347,6 +348,8 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ServiceAccountKeyServiceServer,
         v1::api_key_service_server::ApiKeyServiceServer,
         v1::application_key_service_server::ApplicationKeyServiceServer,
+        braintrust::api_key_service_server::ApiKeyServiceServer,
+        braintrust::service_token_service_server::ServiceTokenServiceServer,
     );
     for service in &services {
         health

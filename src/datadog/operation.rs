@@ -12,7 +12,7 @@ use crate::{
     contract::proto::keygate::datadog::v2::{Scopes, Site},
     gateway::{
         operation::{self as gateway, Inspect, Target},
-        request::{body, check_id, check_new_name},
+        request::{body, check_id, check_new_name, check_place},
     },
     status::Violation,
     upstream::Request,
@@ -23,17 +23,12 @@ use crate::{
 ///
 /// # Errors
 /// The violation, if it is no site that this version knows, or a name that no
-/// organization can have: it stands in records and statuses, so it is bounded.
+/// organization can have.
 pub fn address(site: i32, org: &str) -> Result<String, Violation> {
-    const LONGEST: usize = 64;
     let name = Site::try_from(site).ok().and_then(site::name);
     let name = name
         .ok_or_else(|| Violation::new("site", "is required, and must be a site of this version"))?;
-    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-    if org.len() > LONGEST || !org.bytes().all(is_plain) {
-        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
-        return Err(Violation::new("org", fault));
-    }
+    check_place("org", org)?;
     Ok(if org.is_empty() {
         format!("datadog/{name}")
     } else {
