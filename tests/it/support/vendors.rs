@@ -20,7 +20,7 @@ use super::{
     upstreams::Place,
 };
 
-pub(crate) use datadog::VENDOR as DATADOG;
+pub(crate) use datadog::{SERVICE_ACCOUNT, VENDOR as DATADOG};
 
 /// All of them.
 pub(crate) const ALL: [&Vendor; 1] = [&DATADOG];
@@ -128,7 +128,7 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
             let random = keygate::random::Random::system();
             text(&format!("a key of the tests {}", random.uuid()))
         }
-        ("service_account_id", _) => text(datadog::SERVICE_ACCOUNT),
+        ("service_account_id", _) => text(SERVICE_ACCOUNT),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
