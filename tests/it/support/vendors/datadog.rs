@@ -46,6 +46,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             member: "id",
         },
     ],
+    reads_first: &[],
     spoil: |request| {
         request.clear_field_by_name("site");
         "site"
