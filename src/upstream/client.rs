@@ -229,6 +229,15 @@ impl Client {
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it presents this secret.
+    #[must_use]
+    pub fn presents(&self, secret: &str) -> bool {
+        let credentials = self.credentials();
+        credentials
+            .iter()
+            .any(|(_, it)| it.expose_secret() == secret)
+    }
+
     /// Upstream's words to a request, fit for a caller: on one line, bounded, and
     /// without secrets, should upstream repeat any.
     #[must_use]

@@ -20,6 +20,18 @@ pub(crate) const VENDOR: Vendor = Vendor {
     place: "org",
     keys: &[
         Key {
+            service: "keygate.datadog.v1.ApiKeyService",
+            field: "key",
+            source: Source::Made("keygate.datadog.v2.ApiKeyService/CreateApiKey"),
+            member: "key",
+        },
+        Key {
+            service: "keygate.datadog.v1.ApplicationKeyService",
+            field: "key",
+            source: Source::Made(OWN),
+            member: "key",
+        },
+        Key {
             service: "keygate.datadog.v2.ApiKeyService",
             field: "api_key_id",
             source: Source::Made("keygate.datadog.v2.ApiKeyService/CreateApiKey"),
