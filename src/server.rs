@@ -30,6 +30,7 @@ use crate::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            coveo,
             datadog::v1,
             datadog::v2::{
                 api_key_service_server::ApiKeyServiceServer,
@@ -345,6 +346,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         PersonalAccessTokenServiceServer,
         v1::api_key_service_server::ApiKeyServiceServer,
         v1::application_key_service_server::ApplicationKeyServiceServer,
+        coveo::v1::api_key_service_server::ApiKeyServiceServer,
     );
     for service in &services {
         health
