@@ -5,6 +5,7 @@
 //! same place counts the call and logs it, once.
 
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -52,6 +53,7 @@ struct State {
     keys: Vec<String>,
     intended: bool,
     concluded: bool,
+    kept: Option<Box<dyn Any + Send>>,
 }
 
 /// How a call ends.
@@ -129,6 +131,7 @@ impl Call {
             keys: Vec::new(),
             intended: false,
             concluded: false,
+            kept: None,
         };
         Arc::new(Self {
             started: ledger.clock.instant(),
@@ -163,6 +166,11 @@ impl Call {
     #[must_use]
     pub fn id(&self) -> String {
         self.state().record.call.clone()
+    }
+
+    /// Keeps something until the call is over.
+    pub fn keep(&self, it: impl Any + Send) {
+        self.state().kept = Some(Box::new(it));
     }
 
     /// Notes something for the records still to be written.

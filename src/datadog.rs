@@ -11,6 +11,7 @@ pub mod personal_access_tokens;
 pub mod query;
 pub mod resources;
 pub mod site;
+pub mod v1;
 
 use serde_json::value::RawValue;
 

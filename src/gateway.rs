@@ -5,17 +5,16 @@
 pub mod interpret;
 mod narrow;
 pub mod operation;
+pub mod stream;
 mod work;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 pub use operation::{Operation, Plan};
+pub use stream::{Items, Pages};
 
 use crate::{
     audit::{self, Outcome},
@@ -26,7 +25,7 @@ use crate::{
     status::{self, Error},
     upstream::{Registry, registry::Choice},
 };
-use work::Work;
+use work::{Deadline, Work};
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +114,37 @@ impl Gateway {
         finish(&call, result).await
     }
 
+    /// Takes a call that lists page by page, and streams what it finds.
+    ///
+    /// # Errors
+    /// The status of whatever stood in its way before the first page.
+    pub async fn stream<O: Pages>(
+        &self,
+        request: Request<O::Request>,
+    ) -> std::result::Result<Response<Items<O::Item>>, Status> {
+        let (call, caller, metadata, request) = parts(request)?;
+        let work = match caller {
+            Some(caller) => self.authorize::<O>(&call, &caller, &metadata, request),
+            None => Err(Error::TokenMissing.into()),
+        };
+        finish(&call, work.map(stream::start)).await
+    }
+
+    /// Takes a call of an operation that the vendor does not have.
+    ///
+    /// # Errors
+    /// Always: the status that says so, or of whatever stood in its way.
+    pub async fn not_offered<Q, A>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+    ) -> std::result::Result<Response<A>, Status> {
+        let operation = self.contract.operation(method);
+        let reason = operation.and_then(|it| it.not_offered.clone());
+        let error = reason.map_or(Error::Internal, Error::NotOffered);
+        self.local(method, request, |_, _, _| Err(error)).await
+    }
+
     /// Takes a call that keygate answers by itself.
     ///
     /// # Errors
@@ -162,7 +192,30 @@ impl Gateway {
         metadata: &MetadataMap,
         request: O::Request,
     ) -> Result<O::Response> {
-        let deadline = self.deadline(call, metadata);
+        let work = self.authorize::<O>(call, caller, metadata, request)?;
+        // from here on the caller may go: what was begun is brought to an end
+        let _guard = work.abandoned.clone().drop_guard();
+        let work = call.ledger().tasks.spawn(work.run());
+        match work.await {
+            Ok(result) => result,
+            Err(panic) => {
+                tracing::error!(call = call.id(), "a call's task ended early: {panic}");
+                let (error, conclusion) = call.abandoned(Error::Internal);
+                conclude(call, conclusion).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Decides about a call as far as the request alone can tell, and translates
+    /// it.
+    fn authorize<O: Operation>(
+        &self,
+        call: &Arc<Call>,
+        caller: &Arc<Caller>,
+        metadata: &MetadataMap,
+        request: O::Request,
+    ) -> Result<Work<O>> {
         let operation = self.contract.operation(O::METHOD).ok_or(Error::Internal)?;
         let policy = self.policy();
         let denied = |denial| call.note_denial(denial, policy.version());
@@ -193,7 +246,7 @@ impl Gateway {
         let plan = O::plan(request)?;
         plan.note(call);
 
-        let work = Work::<O> {
+        Ok(Work {
             call: call.clone(),
             caller: caller.clone(),
             client: client.clone(),
@@ -201,34 +254,20 @@ impl Gateway {
             effect: operation.effect,
             permit,
             plan,
-            deadline,
+            deadline: Deadline {
+                given: self.given(metadata).map(|it| call.started() + it),
+                limit: self.limits.request_timeout,
+            },
             abandoned: CancellationToken::new(),
             operation: std::marker::PhantomData,
-        };
-        // from here on the caller may go: what was begun is brought to an end
-        let _guard = work.abandoned.clone().drop_guard();
-        let work = call.ledger().tasks.spawn(work.run());
-        match work.await {
-            Ok(result) => result,
-            Err(panic) => {
-                tracing::error!(call = call.id(), "a call's task ended early: {panic}");
-                let (error, conclusion) = call.abandoned(Error::Internal);
-                conclude(call, conclusion).await?;
-                Err(error.into())
-            }
-        }
+        })
     }
 
-    /// When the call has to be answered: the caller's deadline less a reserve for
-    /// the record, or our own.
-    fn deadline(&self, call: &Call, metadata: &MetadataMap) -> Instant {
-        let given = metadata
-            .get("grpc-timeout")
-            .and_then(|it| it.to_str().ok())
-            .and_then(grpc_timeout);
-        let given = given.map(|it| it - self.limits.reserve.min(it / 5));
-        let limit = self.limits.request_timeout;
-        call.started() + given.map_or(limit, |given| given.min(limit))
+    /// How much time the caller gives, less a reserve for the record.
+    fn given(&self, metadata: &MetadataMap) -> Option<Duration> {
+        let given = metadata.get("grpc-timeout")?.to_str().ok();
+        let given = given.and_then(grpc_timeout)?;
+        Some(given - self.limits.reserve.min(given / 5))
     }
 }
 

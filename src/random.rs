@@ -8,6 +8,8 @@ use std::{
 
 use uuid::Uuid;
 
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// Where random bytes come from.
 pub trait Source: Send + Sync {
     /// Fills the buffer.
@@ -54,6 +56,20 @@ impl Random {
             .as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+
+    /// This many letters and digits, each as likely as any other.
+    #[must_use]
+    pub fn base62(&self, length: usize) -> String {
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            let [byte] = self.bytes();
+            // The bytes over the last whole multiple of 62 would favour some digits.
+            if byte < 248 {
+                text.push(char::from(BASE62[usize::from(byte % 62)]));
+            }
+        }
+        text
     }
 
     /// A number in `0.0 .. 1.0`.

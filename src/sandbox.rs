@@ -6,6 +6,7 @@
 //! holds (`GET /__state`): the secrets are worth nothing anywhere else, and the
 //! port belongs on loopback.
 
+pub mod braintrust;
 pub mod datadog;
 pub mod faults;
 pub mod gateway;

@@ -30,6 +30,7 @@ use crate::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            datadog::v1,
             datadog::v2::{
                 api_key_service_server::ApiKeyServiceServer,
                 application_key_service_server::ApplicationKeyServiceServer,
@@ -329,10 +330,10 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
     let mut services = vec![""];
     let mut routes = Routes::builder();
     macro_rules! serve {
-        ($($service:ident),* $(,)?) => {$(
-            services.push(<$service<Gateway> as NamedService>::NAME);
+        ($($($service:ident)::+),* $(,)?) => {$(
+            services.push(<$($service)::+<Gateway> as NamedService>::NAME);
             routes.add_service(
-                $service::from_arc(gateway.clone()).max_decoding_message_size(limit),
+                $($service)::+::from_arc(gateway.clone()).max_decoding_message_size(limit),
             );
         )*};
     }
@@ -342,6 +343,8 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
         PersonalAccessTokenServiceServer,
+        v1::api_key_service_server::ApiKeyServiceServer,
+        v1::application_key_service_server::ApplicationKeyServiceServer,
     );
     for service in &services {
         health

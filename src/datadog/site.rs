@@ -33,6 +33,13 @@ pub fn name(site: Site) -> Option<&'static str> {
     })
 }
 
+/// Whether it is a Government site: API v1 has no keys there (Datadog API
+/// reference, Key Management, v1).
+#[must_use]
+pub fn is_government(site: Site) -> bool {
+    matches!(site, Site::Us1Fed | Site::Us2Fed)
+}
+
 /// The API's base URL (Datadog docs, "Getting started with Datadog sites").
 /// `None` for [`Site::Unspecified`].
 #[must_use]

@@ -240,11 +240,11 @@ macro_rules! operation {
         address: |$request:ident| $address:expr,
         ambiguous: $ambiguous:expr,
         $(first: |$checked:ident| $check:expr,)?
-        $(#[$doc:meta])*
+        $(#[$doc:meta])+
         $name:ident = $method:literal, $input:ty => $output:ty,
         |$it:ident, $violations:ident| $plan:expr
     ) => {
-        $(#[$doc])*
+        $(#[$doc])+
         #[derive(Debug)]
         pub struct $name;
 

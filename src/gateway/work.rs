@@ -1,6 +1,9 @@
 //! The part of a call that outlives its caller: from the intent to the outcome.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +20,7 @@ use crate::{
     contract::Effect,
     policy::{self, Permit},
     status::Error,
-    upstream::{Answer, Client},
+    upstream::{Answer, Client, Request},
 };
 
 /// The part of a call that outlives its caller.
@@ -29,9 +32,26 @@ pub(super) struct Work<O: Operation> {
     pub(super) effect: Effect,
     pub(super) permit: Permit,
     pub(super) plan: Plan,
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
     pub(super) abandoned: CancellationToken,
     pub(super) operation: std::marker::PhantomData<fn() -> O>,
+}
+
+/// How much time there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    /// When the caller gives up, less what it takes to conclude the record.
+    pub(super) given: Option<Instant>,
+    /// How long one answer may take.
+    pub(super) limit: Duration,
+}
+
+impl Deadline {
+    /// The end of what begins then.
+    pub(super) fn from(&self, begin: Instant) -> Instant {
+        let end = begin + self.limit;
+        self.given.map_or(end, |given| given.min(end))
+    }
 }
 
 /// A key that exists and that the call touches.
@@ -132,7 +152,8 @@ impl<O: Operation> Work<O> {
     /// What upstream has now.
     async fn inspect(&mut self, inspect: Inspect) -> Result<Vec<Found>> {
         let Inspect { request, complete } = inspect;
-        let call = self.client.call(&self.permit, &request, self.deadline);
+        let deadline = self.deadline.from(self.call.started());
+        let call = self.client.call(&self.permit, &request, deadline);
         let answer = interpret::answer::<O>(&self.client, &request, call.await, false, &self.call);
         // the change itself was not sent, whatever became of this
         let answer = answer.map_err(|it| Failure::from(it.error))?;
@@ -226,8 +247,21 @@ impl<O: Operation> Work<O> {
     }
 
     async fn exchange(&self, own: bool) -> Result<(O::Response, Vec<Projection>)> {
-        let request = &self.plan.request;
-        let call = self.client.call(&self.permit, request, self.deadline);
+        let deadline = self.deadline.from(self.call.started());
+        let answer = self.ask(&self.plan.request, deadline).await?;
+        let mut response = self.read(&answer)?;
+        let projections = self.project(&response);
+        if self.is_list() {
+            self.narrow_list(&mut response).await?;
+        } else {
+            self.narrow_one(&mut response, own)?;
+        }
+        Ok((response, projections))
+    }
+
+    /// Asks upstream. A read ends when its caller goes.
+    pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Result<Answer> {
+        let call = self.client.call(&self.permit, request, deadline);
         let result = if self.is_mutation() {
             call.await
         } else {
@@ -242,26 +276,16 @@ impl<O: Operation> Work<O> {
             }
         };
         let is_mutation = self.is_mutation();
-        let answer =
-            interpret::answer::<O>(&self.client, request, result, is_mutation, &self.call)?;
-        self.read(&answer, own).await
+        interpret::answer::<O>(&self.client, request, result, is_mutation, &self.call)
     }
 
-    /// Reads the answer, and leaves out of it what this caller may not see.
-    async fn read(&self, answer: &Answer, own: bool) -> Result<(O::Response, Vec<Projection>)> {
-        let mut response = O::Response::read(&answer.body).map_err(|malformed| {
+    pub(super) fn read(&self, answer: &Answer) -> Result<O::Response> {
+        O::Response::read(&answer.body).map_err(|malformed| {
             tracing::warn!(call = self.call.id(), "{malformed}");
             Failure {
                 error: Error::UpstreamMalformed,
                 outcome: Some(Outcome::Unknown),
             }
-        })?;
-        let projections = self.project(&response);
-        if self.is_list() {
-            self.narrow_list(&mut response).await?;
-        } else {
-            self.narrow_one(&mut response, own)?;
-        }
-        Ok((response, projections))
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! Flat JSON objects as messages: a table says which member goes into which
 //! field, and nothing is lost of the rest.
 
-use prost_types::Timestamp;
+use prost_types::{Struct, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{Field, Fit, Malformed, Members, Rest, elements, is_null, text};
+use super::{Field, Fit, Malformed, Members, Place, Rest, elements, is_null, text};
 
 /// A message that is read from a JSON object.
 pub trait Object: Default {
@@ -36,6 +36,28 @@ pub fn read<T: Object>(raw: &RawValue) -> Result<T, Malformed> {
 pub fn read_list<T: Object>(raw: &RawValue) -> Result<Vec<T>, Malformed> {
     let elements = elements(raw).ok_or(Malformed("a list was expected"))?;
     elements.into_iter().map(read).collect()
+}
+
+/// The one member of an answer that it is about, and what else is in it.
+///
+/// # Errors
+/// [`Malformed`] if the answer is not an object, or lacks the member.
+pub fn unwrap<'a>(
+    body: &'a [u8],
+    wanted: &str,
+) -> Result<(&'a RawValue, Option<Struct>), Malformed> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))?;
+    let members = Members::parse(text).ok_or(Malformed("the answer is not an object"))?;
+    let (mut found, mut rest) = (None, Rest::default());
+    for (name, raw) in members {
+        if name == wanted {
+            found = Some(raw);
+        } else {
+            rest.keep(Place::Top, &name, raw);
+        }
+    }
+    let found = found.ok_or(Malformed("the answer lacks what was asked for"))?;
+    Ok((found, rest.into_struct()))
 }
 
 impl<T: Object> Field for Option<T> {

@@ -1,6 +1,7 @@
 //! One Datadog site with one organization, over real HTTP: API keys,
-//! application keys, personal access tokens and the two validation probes of
-//! API v2, and the keys once more as the legacy API v1 shows them.
+//! application keys and access tokens, those of service accounts too, and the two
+//! validation probes of API v2; and the keys once more as the legacy API v1 shows
+//! them.
 //!
 //! It promises the formats, limits and quirks that the recorded answers of the
 //! real API show. Where those are silent:
@@ -10,7 +11,9 @@
 //! - a page has 10 entries unless asked otherwise, but 100 for application keys;
 //! - one window counts all requests, and its headers come with every answer
 //!   that no fault made up;
-//! - the key that is one too many is 400.
+//! - the key that is one too many is 400;
+//! - a service account that is not there is 404, and so is a service account's
+//!   token among personal ones, but for their list.
 //!
 //! It must not know keygate: the vendor's own clients use it as they use the
 //! real API.
@@ -22,6 +25,7 @@ mod caller;
 mod document;
 mod org;
 mod query;
+mod reach;
 mod secret;
 mod time;
 mod v1;
@@ -107,10 +111,12 @@ pub struct Site {
     simulator: Arc<Simulator>,
     api_key: SecretString,
     app_key: SecretString,
+    service_account_id: String,
 }
 
 impl Site {
-    /// Starts a site that holds its two master keys and nothing else.
+    /// Starts a site that holds its two master keys, a service account, and
+    /// nothing else.
     ///
     /// # Errors
     /// [`http::Error`] if it can't listen.
@@ -124,7 +130,9 @@ impl Site {
         let app_key = options
             .app_key
             .unwrap_or_else(|| secret::application_key(&random));
-        let org = Org::found(&random, clock.now(), api_key.clone(), app_key.clone());
+        let now = clock.now();
+        let mut org = Org::found(&random, now, api_key.clone(), app_key.clone());
+        let service_account_id = org.add_service_account(&random, now, "service account");
         let simulator = Arc::new(Simulator {
             name: options.name,
             one_time_read: options.one_time_read,
@@ -145,6 +153,7 @@ impl Site {
             simulator,
             api_key,
             app_key,
+            service_account_id,
         })
     }
 
@@ -172,6 +181,12 @@ impl Site {
         &self.app_key
     }
 
+    /// The id of the service account that is there from the start.
+    #[must_use]
+    pub fn service_account_id(&self) -> &str {
+        &self.service_account_id
+    }
+
     /// The faults it makes.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -193,6 +208,14 @@ impl Site {
             .org()
             .add_user(&self.simulator.random, now, name, value.clone());
         value
+    }
+
+    /// Adds a service account, whose id this is.
+    #[must_use]
+    pub fn add_service_account(&self, name: &str) -> String {
+        let now = self.simulator.clock.now();
+        let random = &self.simulator.random;
+        self.simulator.org().add_service_account(random, now, name)
     }
 
     /// Reports a key or token as found in public.

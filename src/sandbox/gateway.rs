@@ -85,6 +85,8 @@ pub struct Summary {
     pub upstreams: BTreeMap<String, String>,
     /// Their master credentials, which are worth nothing elsewhere.
     pub masters: BTreeMap<String, BTreeMap<&'static str, Shown>>,
+    /// Ids of the service accounts that are there from the start.
+    pub service_accounts: BTreeMap<String, String>,
     /// A token for each role, and one without any.
     pub tokens: BTreeMap<&'static str, Shown>,
     /// The issuer.
@@ -142,6 +144,7 @@ impl Sandbox {
         .await?;
         let mut text = preamble(&options, &issuer);
         let (mut upstreams, mut masters) = (BTreeMap::new(), BTreeMap::new());
+        let mut service_accounts = BTreeMap::new();
         for name in site::ALL.into_iter().filter_map(site::name) {
             let settings = datadog::Options {
                 name: name.to_owned(),
@@ -161,6 +164,7 @@ impl Sandbox {
                 ("app_key", Shown(site.app_key().clone())),
             ];
             masters.insert(upstream.clone(), keys.into());
+            service_accounts.insert(upstream.clone(), site.service_account_id().to_owned());
             upstreams.insert(upstream, site.base_url());
         }
         folder.write("policy.toml", POLICY)?;
@@ -173,6 +177,7 @@ impl Sandbox {
             data_dir: folder.0,
             upstreams,
             masters,
+            service_accounts,
             tokens: tokens(&issuer)?,
             issuer: Issuer {
                 issuer: issuer.issuer(),

@@ -135,19 +135,20 @@ where
     }
 }
 
-/// One of the places for calls under way.
-struct Slot<'a>(&'a Shared);
+/// One of the places for calls under way. A call keeps it to its end, which for a
+/// stream comes after its answer has begun.
+struct Slot(Arc<Shared>);
 
-impl<'a> Slot<'a> {
-    fn take(shared: &'a Shared) -> Option<Self> {
+impl Slot {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
         let before = shared.in_flight.fetch_add(1, Relaxed);
         shared.settings.ledger.metrics.in_flight(before + 1);
-        let slot = Self(shared);
+        let slot = Self(shared.clone());
         (before < shared.settings.max_in_flight).then_some(slot)
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         let before = self.0.in_flight.fetch_sub(1, Relaxed);
         self.0.settings.ledger.metrics.in_flight(before - 1);
@@ -155,7 +156,7 @@ impl Drop for Slot<'_> {
 }
 
 async fn around<S>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &Arc<Call>,
     mut inner: S,
     mut request: Request<Body>,
@@ -163,7 +164,7 @@ async fn around<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let _slot = Slot::take(shared).ok_or(Error::Overloaded)?;
+    call.keep(Slot::take(shared).ok_or(Error::Overloaded)?);
     let token = auth::bearer(request.headers());
     let caller = match token {
         Ok(token) => shared.settings.authenticator.authenticate(token).await,

@@ -4,6 +4,7 @@ mod credentials;
 mod keys;
 mod lists;
 mod official_client;
+mod service_accounts;
 mod v1;
 
 use keygate::{

@@ -1,10 +1,11 @@
 """Uses a Datadog site with the vendor's official client, as a program outside would.
 
-Usage: datadog_official.py BASE_URL
+Usage: datadog_official.py BASE_URL SERVICE_ACCOUNT_ID
 The credentials come from DD_API_KEY and DD_APP_KEY.
 
 It creates, lists, reads, changes and deletes API keys, application keys and
-personal access tokens, and checks what comes back, values included. It prints
+personal access tokens, and the keys and tokens of a service account, and checks
+what comes back, values included. It prints
 `ok` and exits 0; otherwise it says what is wrong and exits 1. It leaves nothing
 behind but expects a site on which nobody else is working.
 """
@@ -23,6 +24,7 @@ from datadog_api_client.exceptions import (
     UnauthorizedException,
 )
 from datadog_api_client.v2.api.key_management_api import KeyManagementApi
+from datadog_api_client.v2.api.service_accounts_api import ServiceAccountsApi
 from datadog_api_client.v2.model.api_key_create_attributes import APIKeyCreateAttributes
 from datadog_api_client.v2.model.api_key_create_data import APIKeyCreateData
 from datadog_api_client.v2.model.api_key_create_request import APIKeyCreateRequest
@@ -50,10 +52,26 @@ from datadog_api_client.v2.model.personal_access_tokens_include_query_parameter_
 )
 from datadog_api_client.v2.model.personal_access_tokens_sort import PersonalAccessTokensSort
 from datadog_api_client.v2.model.personal_access_tokens_type import PersonalAccessTokensType
+from datadog_api_client.v2.model.service_access_tokens_type import ServiceAccessTokensType
+from datadog_api_client.v2.model.service_account_access_token_create_attributes import (
+    ServiceAccountAccessTokenCreateAttributes,
+)
+from datadog_api_client.v2.model.service_account_access_token_create_data import ServiceAccountAccessTokenCreateData
+from datadog_api_client.v2.model.service_account_access_token_create_request import (
+    ServiceAccountAccessTokenCreateRequest,
+)
+from datadog_api_client.v2.model.service_account_access_token_update_attributes import (
+    ServiceAccountAccessTokenUpdateAttributes,
+)
+from datadog_api_client.v2.model.service_account_access_token_update_data import ServiceAccountAccessTokenUpdateData
+from datadog_api_client.v2.model.service_account_access_token_update_request import (
+    ServiceAccountAccessTokenUpdateRequest,
+)
 
 API_KEYS = APIKeysType("api_keys")
 APPLICATION_KEYS = ApplicationKeysType("application_keys")
 TOKENS = PersonalAccessTokensType("personal_access_tokens")
+SERVICE_TOKENS = ServiceAccessTokensType("service_access_tokens")
 
 
 class Wrong(Exception):
@@ -195,16 +213,20 @@ def application_key_update(key_id, **attributes):
     return ApplicationKeyUpdateRequest(data=data)
 
 
+def application_key_body(name, **attributes):
+    attributes = ApplicationKeyCreateAttributes(name=name, **attributes)
+    data = ApplicationKeyCreateData(type=APPLICATION_KEYS, attributes=attributes)
+    return ApplicationKeyCreateRequest(data=data)
+
+
 def application_keys(api, user):
     prefix = f"official-{uuid.uuid4().hex[:8]}"
     scopes = ["dashboards_read", "dashboards_write"]
     created = []
     for letter in "CAB":
-        attributes = ApplicationKeyCreateAttributes(name=f"{prefix}-{letter}")
-        if letter == "A":
-            attributes.scopes = scopes
-        data = ApplicationKeyCreateData(type=APPLICATION_KEYS, attributes=attributes)
-        answer = api.create_current_user_application_key(body=ApplicationKeyCreateRequest(data=data))
+        scoped = {"scopes": scopes} if letter == "A" else {}
+        body = application_key_body(f"{prefix}-{letter}", **scoped)
+        answer = api.create_current_user_application_key(body=body)
         data = answer.data
         same("created application key: name", data.attributes.name, f"{prefix}-{letter}")
         matches("created application key: value", data.attributes.key, "[0-9a-f]{40}")
@@ -346,6 +368,142 @@ def tokens(api, user):
     same("short-lived token: status", fault.status, 400)
 
 
+def service_account_application_keys(api, organization, account):
+    prefix = f"official-{uuid.uuid4().hex[:8]}"
+    scopes = ["dashboards_read", "dashboards_write"]
+    created = []
+    for letter in "CAB":
+        scoped = {"scopes": scopes} if letter == "A" else {}
+        body = application_key_body(f"{prefix}-{letter}", **scoped)
+        data = api.create_service_account_application_key(account, body=body).data
+        same("created key of an account: name", data.attributes.name, f"{prefix}-{letter}")
+        matches("created key of an account: value", data.attributes.key, "[0-9a-f]{40}")
+        same("created key of an account: scopes", data.attributes.scopes, scopes if letter == "A" else None)
+        same("created key of an account: owner", data.relationships.owned_by.data.id, account)
+        created.append(data)
+    expected = [f"{prefix}-{letter}" for letter in "ABC"]
+    first, scoped = created[0], created[1]
+
+    list_keys = api.list_service_account_application_keys
+    pages("keys of an account", expected, lambda **page: list_keys(account, filter=prefix, **page))
+    answer = list_keys(account, filter=prefix, sort=ApplicationKeysSort.CREATED_AT_DESCENDING)
+    same("keys of an account, newest first", names(answer), [f"{prefix}-{letter}" for letter in "BAC"])
+    same("keys of an account: most allowed", answer.meta.max_allowed_per_user, 1000)
+    true("a listed key shows its value", all("key" not in item.attributes.to_dict() for item in answer.data))
+    answer = list_keys(account, filter=prefix, filter_created_at_end="2020-11-24T18:46:21+00:00")
+    same("keys of an account of long ago", len(answer.data), 0)
+    answer = list_keys(account, filter=prefix, filter_created_at_start="2020-11-24T18:46:21+00:00")
+    same("keys of an account since long ago", len(answer.data), 3)
+    answer = organization.list_application_keys(filter=prefix, filter_owned_by=account, include="owned_by")
+    same("keys of an account among all", names(answer), expected)
+    same("the account is one", answer.included[0].attributes.service_account, True)
+    answer = organization.list_current_user_application_keys(filter=prefix)
+    same("keys of an account among one's own", names(answer), [])
+
+    data = api.get_service_account_application_key(account, scoped.id).data
+    true("key of an account shows its value", "key" not in data.attributes.to_dict())
+    same("key of an account: scopes", data.attributes.scopes, scopes)
+    body = application_key_update(first.id, name=f"{prefix}-renamed", scopes=[])
+    data = api.update_service_account_application_key(account, first.id, body=body).data
+    true("updated key of an account shows its value", "key" not in data.attributes.to_dict())
+    same("updated key of an account: name", data.attributes.name, f"{prefix}-renamed")
+    same("updated key of an account: scopes", data.attributes.scopes, [])
+
+    for key in created:
+        same("deleted key of an account", api.delete_service_account_application_key(account, key.id), None)
+    same("keys of an account left", names(list_keys(account, filter=prefix)), [])
+    missing = ["Application key not found"]
+    for call in (api.get_service_account_application_key, api.delete_service_account_application_key):
+        refused(call.__name__, NotFoundException, missing, lambda: call(account, first.id))
+    nobody = str(uuid.uuid4())
+    missing = ["Service account not found"]
+    refused("keys of no account", NotFoundException, missing, lambda: list_keys(nobody))
+
+
+def service_account_tokens(api, organization, account, user):
+    prefix = f"official-{uuid.uuid4().hex[:8]}"
+    expires = datetime.now(timezone.utc).replace(microsecond=208000) + timedelta(days=365)
+
+    def body(name, **expiry):
+        attributes = ServiceAccountAccessTokenCreateAttributes(name=name, scopes=["dashboards_read"], **expiry)
+        data = ServiceAccountAccessTokenCreateData(type=SERVICE_TOKENS, attributes=attributes)
+        return ServiceAccountAccessTokenCreateRequest(data=data)
+
+    created = []
+    for letter in "CAB":
+        expiry = {"expires_at": expires} if letter == "A" else {}
+        request = body(f"{prefix}-{letter}", **expiry)
+        data = api.create_service_account_access_token(account, body=request).data
+        same("created token of an account: type", str(data.type), "service_access_tokens")
+        same("created token of an account: name", data.attributes.name, f"{prefix}-{letter}")
+        same("created token of an account: scopes", data.attributes.scopes, ["dashboards_read"])
+        same("created token of an account: expiry", data.attributes.expires_at, expires if letter == "A" else None)
+        owner = data.relationships.owned_by.data
+        same("created token of an account: owner", (str(owner.type), owner.id), ("service_account", account))
+        pattern = f"ddsat_{data.attributes.public_portion}_[0-9A-Za-z]{{36}}"
+        matches("created token of an account: value", data.attributes.key, pattern)
+        created.append(data)
+    expected = [f"{prefix}-{letter}" for letter in "ABC"]
+    first = created[0]
+
+    list_tokens = api.list_service_account_access_tokens
+    pages("tokens of an account", expected, lambda **page: list_tokens(account, filter=prefix, **page))
+    answer = list_tokens(account, filter=prefix, sort=PersonalAccessTokensSort.EXPIRES_AT_ASCENDING)
+    same("tokens of an account, soonest end first", names(answer), [f"{prefix}-{letter}" for letter in "ACB"])
+    same("tokens of an account without an end", [item.attributes.expires_at for item in answer.data][1:], [None, None])
+    answer = list_tokens(
+        account,
+        filter=prefix,
+        filter_leaked=False,
+        include=[PersonalAccessTokensIncludeQueryParameterItem.LEAK_INFORMATION],
+    )
+    same("tokens of an account", names(answer), expected)
+    true("a listed token shows its value", all("key" not in item.attributes.to_dict() for item in answer.data))
+    same("leaked tokens of an account", len(list_tokens(account, filter=prefix, filter_leaked=True).data), 0)
+
+    attributes = PersonalAccessTokenCreateAttributes(
+        name=f"{prefix}-personal", scopes=["dashboards_read"], expires_at=expires
+    )
+    data = PersonalAccessTokenCreateData(type=TOKENS, attributes=attributes)
+    personal = organization.create_personal_access_token(body=PersonalAccessTokenCreateRequest(data=data)).data
+    answer = organization.list_personal_access_tokens(filter=prefix)
+    told = [
+        (str(item.type), str(item.relationships.owned_by.data.type), item.relationships.owned_by.data.id)
+        for item in answer.data
+    ]
+    of_account = ("service_access_tokens", "service_account", account)
+    same("tokens of both kinds", told, [of_account] * 3 + [("personal_access_tokens", "users", user)])
+    answer = organization.list_personal_access_tokens(filter=prefix, filter_owned_by=[account])
+    same("tokens of the account among all", names(answer), expected)
+    organization.revoke_personal_access_token(personal.id)
+
+    include = [PersonalAccessTokensIncludeQueryParameterItem.LEAK_INFORMATION]
+    data = api.get_service_account_access_token(account, first.id, include=include).data
+    same("token of an account: name", data.attributes.name, expected[2])
+    same("token of an account: expiry", data.attributes.expires_at, None)
+    attributes = ServiceAccountAccessTokenUpdateAttributes(name=f"{prefix}-renamed", scopes=["monitors_read"])
+    update = ServiceAccountAccessTokenUpdateRequest(
+        data=ServiceAccountAccessTokenUpdateData(id=first.id, type=SERVICE_TOKENS, attributes=attributes)
+    )
+    data = api.update_service_account_access_token(account, first.id, body=update).data
+    same("updated token of an account: name", data.attributes.name, f"{prefix}-renamed")
+    same("updated token of an account: scopes", data.attributes.scopes, ["monitors_read"])
+    recent("updated token of an account", data.attributes.modified_at)
+
+    revoke = api.revoke_service_account_access_token
+    for token in created:
+        revoke(account, token.id)
+    same("revoked twice", revoke(account, first.id), None)
+    same("tokens of an account left", names(list_tokens(account, filter=prefix)), [])
+    missing = ["Service access token not found"]
+    get = api.get_service_account_access_token
+    refused("revoked token of an account", NotFoundException, missing, lambda: get(account, first.id))
+    refused("unknown token of an account", NotFoundException, missing, lambda: revoke(account, "invalidId"))
+    nobody = str(uuid.uuid4())
+    missing = ["Service account not found"]
+    refused("tokens of no account", NotFoundException, missing, lambda: list_tokens(nobody))
+
+
 def credentials(base_url, api_key, app_key):
     def call(**keys):
         configuration = Configuration(host=base_url, api_key=keys)
@@ -363,7 +521,7 @@ def credentials(base_url, api_key, app_key):
 
 
 def main():
-    base_url = sys.argv[1]
+    base_url, account = sys.argv[1:]
     # Taken away, or the client would fall back on them where none is wanted.
     api_key, app_key = os.environ.pop("DD_API_KEY"), os.environ.pop("DD_APP_KEY")
     configuration = Configuration(host=base_url, api_key={"apiKeyAuth": api_key, "appKeyAuth": app_key})
@@ -379,6 +537,9 @@ def main():
         api_keys(api, user)
         application_keys(api, user)
         tokens(api, user)
+        accounts = ServiceAccountsApi(client)
+        service_account_application_keys(accounts, api, account)
+        service_account_tokens(accounts, api, account, user)
     credentials(base_url, api_key, app_key)
 
 

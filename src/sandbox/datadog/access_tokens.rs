@@ -1,5 +1,5 @@
-//! Personal access tokens. Every answer with a body is
-//! `application/vnd.api+json`, refusals too.
+//! Access tokens: personal ones, and those of service accounts. Every answer
+//! with a body is `application/vnd.api+json`, refusals too.
 
 use std::{
     sync::Arc,
@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     middleware,
     response::Response,
@@ -20,29 +20,50 @@ use serde_json::{Value, json};
 
 use super::{
     Simulator,
-    caller::Caller,
-    document::{Attributes, Included, Refusal, leak_link, required, user_link},
-    org::{AccessToken, Org},
+    document::{Attributes, Included, Refusal, leak_link, link, required},
+    org::{AccessToken, Org, TokenKind},
     query::{Query, Rank},
+    reach::{Access, Item, Owner, SERVICE_ACCOUNT, ServiceAccount, Way},
     secret, time,
 };
 
-const TYPE: &str = "personal_access_tokens";
 const PAGE: usize = 10;
 const INCLUDE: &[&str] = &["leak_information"];
-const READ: &[&str] = &["user_app_keys", "org_app_keys_read"];
-const WRITE: &[&str] = &["user_app_keys", "org_app_keys_write"];
 /// The shortest life of a token.
 const MIN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Through the organization. The list has tokens of both kinds; the other routes
+/// know personal ones only.
+struct Personal;
+
+impl Way for Personal {
+    const READ: &'static [&'static str] = &["user_app_keys", "org_app_keys_read"];
+    const CREATE: &'static [&'static str] = &["user_app_keys"];
+    const WRITE: &'static [&'static str] = &["user_app_keys", "org_app_keys_write"];
+    const OWNER: Owner = Owner::Anyone;
+}
+
 pub(super) fn routes() -> Router<Arc<Simulator>> {
-    Router::new()
-        .route("/personal_access_tokens", get(list).post(create))
-        .route(
-            "/personal_access_tokens/{token_id}",
-            get(one).patch(update).delete(revoke),
-        )
+    tokens::<Personal>("/personal_access_tokens")
+        .nest(SERVICE_ACCOUNT, tokens::<ServiceAccount>("/access_tokens"))
         .layer(middleware::map_response(typed))
+}
+
+fn tokens<W: Way>(path: &str) -> Router<Arc<Simulator>> {
+    Router::new()
+        .route(path, get(list::<W>).post(create::<W>))
+        .route(
+            &format!("{path}/{{token_id}}"),
+            get(one::<W>).patch(update::<W>).delete(revoke::<W>),
+        )
+}
+
+/// The kind of token that is made, read, changed and revoked.
+fn kind<W: Way>() -> TokenKind {
+    match W::OWNER {
+        Owner::Anyone | Owner::CurrentUser => TokenKind::Personal,
+        Owner::ServiceAccount => TokenKind::Service,
+    }
 }
 
 async fn typed(mut response: Response) -> Response {
@@ -52,29 +73,34 @@ async fn typed(mut response: Response) -> Response {
     response
 }
 
-async fn list(
+async fn list<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
+    access: Access<W>,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
-    caller.need(READ)?;
     let page = query.page(PAGE)?;
     let sort = query.sort(&["name", "created_at", "expires_at", "last_used_at", "leaked"])?;
-    let owners: Vec<_> = query.all("filter[owned_by]").collect();
+    let owners: Vec<_> = match W::OWNER {
+        Owner::Anyone => query.all("filter[owned_by]").collect(),
+        Owner::CurrentUser | Owner::ServiceAccount => Vec::new(),
+    };
     let leaked_only = query.flag("filter[leaked]")? == Some(true);
     let with_leak = !query.include(INCLUDE)?.is_empty();
 
     let org = simulator.org();
     let mut tokens: Vec<_> = valid(&org)
         .filter(|token| {
-            query.lets_through(&token.name)
+            access.reaches(&token.owned_by)
+                && query.lets_through(&token.name)
                 && (owners.is_empty() || owners.contains(&token.owned_by.as_str()))
                 && (!leaked_only || token.leak.is_some())
         })
         .collect();
     sort.order(&mut tokens, |token, by| match by {
         "created_at" => Rank::Time(Some(token.created_at)),
-        "expires_at" => Rank::Time(Some(token.expires_at)),
+        "expires_at" => token
+            .expires_at
+            .map_or(Rank::Never, |at| Rank::Time(Some(at))),
         // Nothing here accepts a token, so none was ever used.
         "last_used_at" => Rank::Time(None),
         "leaked" => Rank::Flag(token.leak.is_some()),
@@ -90,25 +116,30 @@ async fn list(
     Ok(Json(document))
 }
 
-async fn create(
+async fn create<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
+    access: Access<W>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    caller.need(&["user_app_keys"])?;
-    let attributes = Attributes::read(&body, TYPE, None)?;
+    let kind = kind::<W>();
+    let attributes = Attributes::read(&body, kind.resource_type(), None)?;
     let name = required(attributes.name()?, "name")?;
     let scopes = some_scopes(required(attributes.scopes()?.flatten(), "scopes")?)?;
-    let expires_at = required(attributes.text("expires_at")?, "expires_at")?;
-    let expires_at = time::parse(&expires_at)
-        .ok_or_else(|| Refusal::bad("expires_at must be an RFC 3339 timestamp"))?;
+    let expires_at = attributes.text("expires_at")?.map(|text| {
+        time::parse(&text).ok_or_else(|| Refusal::bad("expires_at must be an RFC 3339 timestamp"))
+    });
+    let expires_at = match kind {
+        TokenKind::Personal => Some(required(expires_at, "expires_at")??),
+        TokenKind::Service => expires_at.transpose()?,
+    };
     let now = simulator.clock.now();
-    if expires_at < now + MIN_LIFE {
+    if expires_at.is_some_and(|at| at < now + MIN_LIFE) {
         return Err(Refusal::bad("expires_at must be at least 24 hours ahead"));
     }
 
-    let (public_portion, value) = secret::access_token(&simulator.random);
+    let (public_portion, value) = secret::access_token(kind, &simulator.random);
     let token = AccessToken {
+        kind,
         id: simulator.random.uuid().to_string(),
         value,
         public_portion,
@@ -117,55 +148,50 @@ async fn create(
         created_at: now,
         expires_at,
         modified_at: None,
-        owned_by: caller.user,
+        owned_by: access.new_owner().to_owned(),
         revoked: false,
         leak: None,
     };
     let data = json!({
-        "type": TYPE,
+        "type": kind.resource_type(),
         "id": token.id,
         "attributes": {
             "created_at": time::zulu(token.created_at),
-            "expires_at": time::zulu(token.expires_at),
+            "expires_at": token.expires_at.map(time::zulu),
             "key": token.value.expose_secret(),
             "name": token.name,
             "public_portion": token.public_portion,
             "scopes": token.scopes,
         },
-        "relationships": { "owned_by": user_link(&token.owned_by) },
+        "relationships": { "owned_by": owner_link(&token) },
     });
     simulator.org().access_tokens.push(token);
     Ok((StatusCode::CREATED, Json(json!({ "data": data }))))
 }
 
-async fn one(
+async fn one<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
-    caller.need(READ)?;
     let with_leak = !query.include(INCLUDE)?.is_empty();
-    let org = simulator.org();
-    let token = valid(&org).find(|token| token.id == id);
-    let token = token.ok_or_else(not_found)?;
+    let mut org = simulator.org();
+    let token = &*valid_one(&mut org, &id, &access)?;
     let mut document = json!({ "data": resource(token) });
     included(&[token], with_leak).put(&mut document);
     Ok(Json(document))
 }
 
-async fn update(
+async fn update<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    caller.need(WRITE)?;
     let mut org = simulator.org();
-    let mut tokens = org.access_tokens.iter_mut();
-    let token = tokens.find(|token| !token.revoked && token.id == id);
-    let token = token.ok_or_else(not_found)?;
-    let attributes = Attributes::read(&body, TYPE, Some(&id))?;
+    let token = valid_one(&mut org, &id, &access)?;
+    let attributes = Attributes::read(&body, token.kind.resource_type(), Some(&id))?;
     let name = attributes.name()?;
     let scopes = match attributes.scopes()? {
         None => None,
@@ -179,20 +205,17 @@ async fn update(
     }
     token.modified_at = Some(simulator.clock.now());
     let mut data = resource(token);
-    data["relationships"] = json!({ "owned_by": user_link(&token.owned_by) });
+    data["relationships"] = json!({ "owned_by": owner_link(token) });
     Ok(Json(json!({ "data": data })))
 }
 
 /// Revoking what is revoked already succeeds again.
-async fn revoke(
+async fn revoke<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
 ) -> Result<StatusCode, Refusal> {
-    caller.need(WRITE)?;
-    let mut org = simulator.org();
-    let token = org.access_tokens.iter_mut().find(|token| token.id == id);
-    token.ok_or_else(not_found)?.revoked = true;
+    find(&mut simulator.org(), &id, &access)?.revoked = true;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -200,8 +223,41 @@ fn valid(org: &Org) -> impl Iterator<Item = &AccessToken> {
     org.access_tokens.iter().filter(|token| !token.revoked)
 }
 
-fn not_found() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "Personal access token not found")
+/// A token, revoked or not, if it is reached.
+fn find<'o, W: Way>(
+    org: &'o mut Org,
+    id: &str,
+    access: &Access<W>,
+) -> Result<&'o mut AccessToken, Refusal> {
+    let kind = kind::<W>();
+    let mut tokens = org.access_tokens.iter_mut();
+    let token = tokens
+        .find(|token| token.id == id && token.kind == kind && access.reaches(&token.owned_by));
+    token.ok_or_else(|| not_found(kind))
+}
+
+fn valid_one<'o, W: Way>(
+    org: &'o mut Org,
+    id: &str,
+    access: &Access<W>,
+) -> Result<&'o mut AccessToken, Refusal> {
+    let token = find(org, id, access)?;
+    if token.revoked {
+        return Err(not_found(token.kind));
+    }
+    Ok(token)
+}
+
+fn not_found(kind: TokenKind) -> Refusal {
+    let words = match kind {
+        TokenKind::Personal => "Personal access token not found",
+        TokenKind::Service => "Service access token not found",
+    };
+    Refusal::new(StatusCode::NOT_FOUND, words)
+}
+
+fn owner_link(token: &AccessToken) -> Value {
+    link(token.kind.owner_type(), &token.owned_by)
 }
 
 fn some_scopes(scopes: Vec<String>) -> Result<Vec<String>, Refusal> {
@@ -215,11 +271,11 @@ fn some_scopes(scopes: Vec<String>) -> Result<Vec<String>, Refusal> {
 fn resource(token: &AccessToken) -> Value {
     let micros = |at: SystemTime| time::zulu(time::truncated(at));
     json!({
-        "type": TYPE,
+        "type": token.kind.resource_type(),
         "id": token.id,
         "attributes": {
             "created_at": micros(token.created_at),
-            "expires_at": micros(token.expires_at),
+            "expires_at": token.expires_at.map(micros),
             "last_used_at": null,
             "modified_at": token.modified_at.map(micros),
             "name": token.name,
@@ -227,7 +283,7 @@ fn resource(token: &AccessToken) -> Value {
             "scopes": token.scopes,
         },
         "relationships": {
-            "owned_by": user_link(&token.owned_by),
+            "owned_by": owner_link(token),
             "leak_information": leak_link(token.leak.as_ref()),
         },
     })

@@ -1,14 +1,15 @@
-//! Application keys, seen in two ways: the whole organization's, which never
-//! shows a value, and the current user's own, which does.
+//! Application keys, seen in three ways: the whole organization's and those of
+//! a service account, which show a value at creation alone, and the current
+//! user's own, which show it in reads and updates too.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::Response,
-    routing::get,
+    routing::{get, post},
 };
 use bytes::Bytes;
 use secrecy::ExposeSecret as _;
@@ -16,71 +17,76 @@ use serde_json::{Value, json};
 
 use super::{
     Simulator,
-    caller::Caller,
     document::{Attributes, Included, Refusal, deleted, leak_link, required, user_link},
     org::{ApplicationKey, Org},
     query::{Query, Rank},
+    reach::{Access, Item, Owner, SERVICE_ACCOUNT, ServiceAccount, Way},
     secret, time,
 };
 
 const TYPE: &str = "application_keys";
 const PAGE: usize = 100;
-const OWN: &[&str] = &["user_app_keys"];
-const READ: &[&str] = &["org_app_keys_read"];
-const WRITE: &[&str] = &["org_app_keys_write"];
+
+/// Through the organization: no key is made this way.
+struct Organization;
+
+impl Way for Organization {
+    const READ: &'static [&'static str] = &["org_app_keys_read"];
+    const CREATE: &'static [&'static str] = Self::WRITE;
+    const WRITE: &'static [&'static str] = &["org_app_keys_write"];
+    const OWNER: Owner = Owner::Anyone;
+}
+
+/// Through the user who asks.
+struct CurrentUser;
+
+impl Way for CurrentUser {
+    const READ: &'static [&'static str] = &["user_app_keys"];
+    const CREATE: &'static [&'static str] = Self::READ;
+    const WRITE: &'static [&'static str] = Self::READ;
+    const OWNER: Owner = Owner::CurrentUser;
+}
 
 pub(super) fn routes() -> Router<Arc<Simulator>> {
-    let own = Router::new()
-        .route("/application_keys", get(list_own).post(create_own))
-        .route(
-            "/application_keys/{app_key_id}",
-            get(one_own).patch(update_own).delete(delete_own),
-        );
+    existing::<Organization>()
+        .nest("/current_user", all::<CurrentUser>())
+        .nest(SERVICE_ACCOUNT, all::<ServiceAccount>())
+}
+
+fn existing<W: Way>() -> Router<Arc<Simulator>> {
     Router::new()
-        .route("/application_keys", get(list_all))
+        .route("/application_keys", get(list::<W>))
         .route(
             "/application_keys/{app_key_id}",
-            get(one_of_all).patch(update_of_all).delete(delete_of_all),
+            get(one::<W>).patch(update::<W>).delete(delete::<W>),
         )
-        .nest("/current_user", own)
 }
 
-async fn list_all(
+fn all<W: Way>() -> Router<Arc<Simulator>> {
+    existing::<W>().route("/application_keys", post(create::<W>))
+}
+
+async fn list<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
+    access: Access<W>,
     query: Query,
-) -> Result<Json<Value>, Refusal> {
-    caller.need(READ)?;
-    let owner = query.one("filter[owned_by]");
-    list(&simulator, &query, owner, false)
-}
-
-async fn list_own(
-    State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    query: Query,
-) -> Result<Json<Value>, Refusal> {
-    caller.need(OWN)?;
-    list(&simulator, &query, Some(&caller.user), true)
-}
-
-fn list(
-    simulator: &Simulator,
-    query: &Query,
-    owner: Option<&str>,
-    own: bool,
 ) -> Result<Json<Value>, Refusal> {
     let page = query.page(PAGE)?;
     let sort = query.sort(&["created_at", "last4", "name"])?;
     let created = query.period("created_at")?;
-    let with_owner = !query.include(&["owned_by"])?.is_empty();
+    let of = match W::OWNER {
+        Owner::Anyone => query.one("filter[owned_by]"),
+        Owner::CurrentUser | Owner::ServiceAccount => None,
+    };
+    let with_owner = includes_owner::<W>(&query)?;
 
     let org = simulator.org();
     let mut keys: Vec<_> = org
         .application_keys
         .iter()
         .filter(|key| {
-            owner.is_none_or(|owner| owner == key.owned_by)
+            access.reaches(&key.owned_by)
+                && of.is_none_or(|owner| owner == key.owned_by)
                 && query.lets_through(&key.name)
                 && created.contains(time::next_micro(key.created_at))
         })
@@ -91,11 +97,11 @@ fn list(
         _ => Rank::Text(&key.name),
     });
     let shown = page.of(&keys);
-    // A list of one's own keys doesn't say whose they are unless it is asked.
+    // A list of one owner's keys doesn't say whose they are unless it is asked.
     let view = View {
         key: false,
         read_back: true,
-        owner: !own || with_owner,
+        owner: access.owner.is_none() || with_owner,
     };
     let data: Value = shown.iter().map(|key| resource(key, &view)).collect();
     let mut document = json!({
@@ -109,18 +115,18 @@ fn list(
     Ok(Json(document))
 }
 
-async fn create_own(
+async fn create<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
+    access: Access<W>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    caller.need(OWN)?;
     let attributes = Attributes::read(&body, TYPE, None)?;
     let name = required(attributes.name()?, "name")?;
     let scopes = attributes.scopes()?.flatten();
 
     let mut org = simulator.org();
-    let key = make(&simulator, &org, caller.user, name, scopes)?;
+    let owner = access.new_owner().to_owned();
+    let key = make(&simulator, &org, owner, name, scopes)?;
     let view = View {
         key: true,
         read_back: false,
@@ -158,90 +164,39 @@ pub(super) fn make(
     })
 }
 
-async fn one_of_all(
+async fn one<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
-    caller.need(READ)?;
-    let with_owner = !query.include(&["owned_by"])?.is_empty();
-    let view = View {
-        key: false,
-        read_back: true,
-        owner: true,
+    let with_owner = match W::OWNER {
+        // The user and the role come unasked.
+        Owner::CurrentUser => true,
+        Owner::Anyone | Owner::ServiceAccount => includes_owner::<W>(&query)?,
     };
-    one(&simulator.org(), &id, None, &view, with_owner)
-}
-
-async fn one_own(
-    State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    caller.need(OWN)?;
     let view = View {
-        key: !simulator.one_time_read,
+        key: shows_value::<W>(&simulator),
         read_back: true,
-        owner: true,
+        owner: W::OWNER != Owner::ServiceAccount,
     };
-    // The user and the role come unasked.
-    one(&simulator.org(), &id, Some(&caller.user), &view, true)
-}
-
-fn one(
-    org: &Org,
-    id: &str,
-    owner: Option<&str>,
-    view: &View,
-    with_owner: bool,
-) -> Result<Json<Value>, Refusal> {
-    let key = &org.application_keys[position(org, id, owner)?];
-    let mut document = json!({ "data": resource(key, view) });
-    included(org, &[key], with_owner).put(&mut document);
+    let org = simulator.org();
+    let key = &org.application_keys[position(&org, &id, &access)?];
+    let mut document = json!({ "data": resource(key, &view) });
+    included(&org, &[key], with_owner).put(&mut document);
     Ok(Json(document))
 }
 
-async fn update_of_all(
+async fn update<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    caller.need(WRITE)?;
-    let view = View {
-        key: false,
-        read_back: true,
-        owner: true,
-    };
-    update(&mut simulator.org(), &id, None, &body, &view)
-}
-
-async fn update_own(
-    State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    caller.need(OWN)?;
-    let view = View {
-        key: !simulator.one_time_read,
-        read_back: true,
-        owner: false,
-    };
-    update(&mut simulator.org(), &id, Some(&caller.user), &body, &view)
-}
-
-fn update(
-    org: &mut Org,
-    id: &str,
-    owner: Option<&str>,
-    body: &[u8],
-    view: &View,
-) -> Result<Json<Value>, Refusal> {
-    let at = position(org, id, owner)?;
+    let mut org = simulator.org();
+    let at = position(&org, &id, &access)?;
     let key = &mut org.application_keys[at];
-    let attributes = Attributes::read(body, TYPE, Some(id))?;
+    let attributes = Attributes::read(&body, TYPE, Some(&id))?;
     let name = attributes.name()?;
     let scopes = attributes.scopes()?;
     if let Some(name) = name {
@@ -250,43 +205,49 @@ fn update(
     if let Some(scopes) = scopes {
         key.scopes = scopes;
     }
-    Ok(Json(json!({ "data": resource(key, view) })))
+    let view = View {
+        key: shows_value::<W>(&simulator),
+        read_back: true,
+        owner: W::OWNER == Owner::Anyone,
+    };
+    Ok(Json(json!({ "data": resource(key, &view) })))
 }
 
-async fn delete_of_all(
+async fn delete<W: Way>(
     State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    access: Access<W>,
+    Item(id): Item,
 ) -> Result<Response, Refusal> {
-    caller.need(WRITE)?;
-    delete(&mut simulator.org(), &id, None)
-}
-
-async fn delete_own(
-    State(simulator): State<Arc<Simulator>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    caller.need(OWN)?;
-    delete(&mut simulator.org(), &id, Some(&caller.user))
-}
-
-fn delete(org: &mut Org, id: &str, owner: Option<&str>) -> Result<Response, Refusal> {
-    let at = position(org, id, owner)?;
+    let mut org = simulator.org();
+    let at = position(&org, &id, &access)?;
     org.application_keys.remove(at);
     Ok(deleted())
 }
 
-/// Where a key is, if the owner, or anybody, has it.
-fn position(org: &Org, id: &str, owner: Option<&str>) -> Result<usize, Refusal> {
+/// Where a key is, if it is reached.
+fn position<W>(org: &Org, id: &str, access: &Access<W>) -> Result<usize, Refusal> {
     org.application_keys
         .iter()
-        .position(|key| key.id == id && owner.is_none_or(|owner| owner == key.owned_by))
+        .position(|key| key.id == id && access.reaches(&key.owned_by))
         .ok_or_else(not_found)
 }
 
 pub(super) fn not_found() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "Application key not found")
+}
+
+/// Whether the owner is to come along. A service account's routes know no such
+/// parameter.
+fn includes_owner<W: Way>(query: &Query) -> Result<bool, Refusal> {
+    match W::OWNER {
+        Owner::ServiceAccount => Ok(false),
+        Owner::Anyone | Owner::CurrentUser => Ok(!query.include(&["owned_by"])?.is_empty()),
+    }
+}
+
+/// Whether reads of one key and updates show its value.
+fn shows_value<W: Way>(simulator: &Simulator) -> bool {
+    W::OWNER == Owner::CurrentUser && !simulator.one_time_read
 }
 
 /// What an answer shows of a key.
@@ -296,7 +257,7 @@ struct View {
     /// What only reads show: when it was last used, and a creation time one
     /// microsecond later than the creation itself said.
     read_back: bool,
-    /// Whose it is.
+    /// Owner it is.
     owner: bool,
 }
 

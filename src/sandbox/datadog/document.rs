@@ -131,7 +131,12 @@ pub(super) fn required<T>(value: Option<T>, name: &str) -> Result<T, Refusal> {
 
 /// A relationship to a user.
 pub(super) fn user_link(id: &str) -> Value {
-    json!({ "data": { "type": "users", "id": id } })
+    link("users", id)
+}
+
+/// A relationship to one resource.
+pub(super) fn link(kind: &str, id: &str) -> Value {
+    json!({ "data": { "type": kind, "id": id } })
 }
 
 /// The relationship `leak_information`.
@@ -151,9 +156,12 @@ impl Included {
         }
     }
 
-    /// A user and the user's role.
+    /// A user and the user's role. A service account has none.
     pub(super) fn user_and_role(&mut self, org: &Org, id: &str) {
         self.user(org, id);
+        if org.is_service_account(id) {
+            return;
+        }
         self.add(json!({
             "type": "roles",
             "id": org.role.id,
@@ -192,6 +200,10 @@ impl Included {
 
 fn user_resource(org: &Org, user: &User) -> Value {
     let created_at = time::offset(user.created_at);
+    let roles = match user.service_account {
+        true => json!([]),
+        false => json!([{ "type": "roles", "id": org.role.id }]),
+    };
     json!({
         "type": "users",
         "id": user.id,
@@ -204,13 +216,13 @@ fn user_resource(org: &Org, user: &User) -> Value {
             "icon": "https://sandbox.invalid/icon.png",
             "title": null,
             "verified": true,
-            "service_account": false,
+            "service_account": user.service_account,
             "disabled": false,
             "allowed_login_methods": [],
             "status": "Active",
         },
         "relationships": {
-            "roles": { "data": [{ "type": "roles", "id": org.role.id }] },
+            "roles": { "data": roles },
             "org": { "data": { "type": "orgs", "id": org.id } },
         },
     })

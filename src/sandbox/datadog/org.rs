@@ -23,7 +23,7 @@ pub(super) struct Org {
     pub(super) access_tokens: Vec<AccessToken>,
 }
 
-/// The one role; every user has it.
+/// The one role; every user has it, and no service account.
 pub(super) struct Role {
     pub(super) id: String,
     pub(super) name: &'static str,
@@ -33,6 +33,8 @@ pub(super) struct Role {
 pub(super) struct User {
     pub(super) id: String,
     pub(super) name: String,
+    /// Whether it is no person.
+    pub(super) service_account: bool,
     pub(super) created_at: SystemTime,
 }
 
@@ -75,14 +77,41 @@ pub(super) struct ApplicationKey {
     pub(super) leak: Option<Leak>,
 }
 
+/// Whom a token is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Personal,
+    Service,
+}
+
+impl TokenKind {
+    /// The type of the token as a resource.
+    pub(super) fn resource_type(self) -> &'static str {
+        match self {
+            Self::Personal => "personal_access_tokens",
+            Self::Service => "service_access_tokens",
+        }
+    }
+
+    /// The type of its owner.
+    pub(super) fn owner_type(self) -> &'static str {
+        match self {
+            Self::Personal => "users",
+            Self::Service => "service_account",
+        }
+    }
+}
+
 pub(super) struct AccessToken {
+    pub(super) kind: TokenKind,
     pub(super) id: String,
     pub(super) value: SecretString,
     pub(super) public_portion: String,
     pub(super) name: String,
     pub(super) scopes: Vec<String>,
     pub(super) created_at: SystemTime,
-    pub(super) expires_at: SystemTime,
+    /// `None`: it does not end by itself.
+    pub(super) expires_at: Option<SystemTime>,
     pub(super) modified_at: Option<SystemTime>,
     pub(super) owned_by: String,
     /// Revoked tokens are remembered: revoking one again succeeds.
@@ -137,12 +166,7 @@ impl Org {
         app_key: SecretString,
     ) -> String {
         let now = time::truncated(now);
-        let id = random.uuid().to_string();
-        self.users.push(User {
-            id: id.clone(),
-            name: name.to_owned(),
-            created_at: now,
-        });
+        let id = self.add(random, now, name, false);
         self.application_keys.push(ApplicationKey {
             id: random.uuid().to_string(),
             value: app_key,
@@ -154,6 +178,39 @@ impl Org {
             leak: None,
         });
         id
+    }
+
+    /// A service account without any key. Returns its id.
+    pub(super) fn add_service_account(
+        &mut self,
+        random: &Random,
+        now: SystemTime,
+        name: &str,
+    ) -> String {
+        self.add(random, time::truncated(now), name, true)
+    }
+
+    fn add(
+        &mut self,
+        random: &Random,
+        created_at: SystemTime,
+        name: &str,
+        service_account: bool,
+    ) -> String {
+        let id = random.uuid().to_string();
+        self.users.push(User {
+            id: id.clone(),
+            name: name.to_owned(),
+            service_account,
+            created_at,
+        });
+        id
+    }
+
+    /// Whether this is a service account's id.
+    pub(super) fn is_service_account(&self, id: &str) -> bool {
+        let mut users = self.users.iter();
+        users.any(|user| user.service_account && user.id == id)
     }
 
     /// What API v1 calls a user by.
@@ -191,7 +248,12 @@ impl Org {
     /// Everything, values included.
     pub(super) fn state(&self) -> Map<String, Value> {
         let users = self.users.iter().map(|user| {
-            json!({ "id": user.id, "name": user.name, "created_at": time::offset(user.created_at) })
+            json!({
+                "id": user.id,
+                "name": user.name,
+                "service_account": user.service_account,
+                "created_at": time::offset(user.created_at),
+            })
         });
         let api_keys = self.api_keys.iter().map(|key| {
             json!({
@@ -224,13 +286,14 @@ impl Org {
         });
         let access_tokens = self.access_tokens.iter().map(|token| {
             json!({
+                "type": token.kind.resource_type(),
                 "id": token.id,
                 "key": token.value.expose_secret(),
                 "public_portion": token.public_portion,
                 "name": token.name,
                 "scopes": token.scopes,
                 "created_at": time::zulu(token.created_at),
-                "expires_at": time::zulu(token.expires_at),
+                "expires_at": token.expires_at.map(time::zulu),
                 "modified_at": token.modified_at.map(time::zulu),
                 "owned_by": token.owned_by,
                 "revoked": token.revoked,

@@ -131,6 +131,8 @@ pub(super) enum Rank<'r> {
     Flag(bool),
     Text(&'r str),
     Time(Option<SystemTime>),
+    /// Later than any time.
+    Never,
 }
 
 /// An order.

@@ -2,9 +2,8 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::org::TokenKind;
 use crate::random::Random;
-
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// An API key: 32 hex digits.
 pub(super) fn api_key(random: &Random) -> SecretString {
@@ -23,23 +22,16 @@ pub(super) fn application_key(random: &Random) -> SecretString {
 }
 
 /// An access token's public portion (22 characters) and the token, which
-/// contains it: `ddpat_<public portion>_<36 characters>`.
-pub(super) fn access_token(random: &Random) -> (String, SecretString) {
-    let public = base62(random, 22);
-    let token = format!("ddpat_{public}_{}", base62(random, 36));
+/// contains it: `ddpat_<public portion>_<36 characters>`, with `ddsat` for a
+/// service account's.
+pub(super) fn access_token(kind: TokenKind, random: &Random) -> (String, SecretString) {
+    let prefix = match kind {
+        TokenKind::Personal => "ddpat",
+        TokenKind::Service => "ddsat",
+    };
+    let public = random.base62(22);
+    let token = format!("{prefix}_{public}_{}", random.base62(36));
     (public, token.into())
-}
-
-fn base62(random: &Random, length: usize) -> String {
-    let mut text = String::with_capacity(length);
-    while text.len() < length {
-        let [byte] = random.bytes();
-        // The bytes over the last whole multiple of 62 would favour some digits.
-        if byte < 248 {
-            text.push(char::from(BASE62[usize::from(byte % 62)]));
-        }
-    }
-    text
 }
 
 /// The last four characters.

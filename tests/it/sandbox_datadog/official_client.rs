@@ -28,6 +28,7 @@ async fn run(script: &str) {
         .arg("-B")
         .arg(python::scripts().join(script))
         .arg(sandbox.site.base_url())
+        .arg(sandbox.site.service_account_id())
         .env("DD_API_KEY", sandbox.site.api_key().expose_secret())
         .env("DD_APP_KEY", sandbox.site.app_key().expose_secret())
         .env_remove("DD_SITE")

@@ -1,0 +1,203 @@
+//! Datadog's legacy API v1, where the secret is the id: a key is named by its
+//! value, in requests and in paths.
+//!
+//! Source: Datadog API reference, Key Management, v1.
+
+pub mod answers;
+pub mod api_keys;
+pub mod application_keys;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::{
+    Datadog,
+    operation::{Kind, check_name},
+    query::check_id,
+    site,
+};
+use crate::{
+    contract::proto::keygate::datadog::v2::Site,
+    gateway::operation::{Found, Inspect, Plan, Scopes, Target, Vendor},
+    json::{self, Members},
+    status::{Error, Violation},
+    upstream::Request,
+};
+
+/// Datadog's API v1.
+pub struct Legacy;
+
+impl Vendor for Legacy {
+    fn errors(body: &[u8]) -> Vec<String> {
+        Datadog::errors(body)
+    }
+
+    /// `{"api_key": {…}}` or `{"application_key": {…}}`.
+    fn found(body: &[u8]) -> Vec<Found> {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let members = Members::parse(text).into_iter().flatten();
+        let keys = members.filter(|(name, _)| matches!(&**name, "api_key" | "application_key"));
+        let found = keys.map(|(_, raw)| Found {
+            id: None,
+            name: Members::of(raw)
+                .and_then(|it| super::member(it, "name"))
+                .and_then(json::text),
+        });
+        found.collect()
+    }
+
+    /// Organizations in One-Time Read mode have no application keys in v1. Neither
+    /// the status nor the words of that refusal are documented: it is known by
+    /// naming the mode, however that is written.
+    fn is_switched_off(status: StatusCode, words: &[String]) -> bool {
+        let refused = matches!(
+            status,
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
+        );
+        let names_the_mode = |words: &String| {
+            let letters: String = words
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .map(|it| it.to_ascii_lowercase())
+                .collect();
+            letters.contains("onetimeread")
+        };
+        refused && words.iter().any(names_the_mode)
+    }
+}
+
+/// Refuses a Government site: there is nothing to ask there.
+fn check_site(site: i32) -> Result<(), Error> {
+    if Site::try_from(site).is_ok_and(site::is_government) {
+        let why = "API v1 has no keys on Government sites; use keygate.datadog.v2";
+        return Err(Error::EndpointDisabled(why.to_owned()));
+    }
+    Ok(())
+}
+
+/// A kind of key at its path.
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    /// What they are.
+    kind: Kind,
+    /// Their path.
+    path: &'static str,
+    /// The route of one of them.
+    item: &'static str,
+}
+
+impl Keys {
+    fn plan(&self, request: Request, target: Target) -> Plan {
+        Plan {
+            request,
+            resource_type: self.kind.name,
+            parent: None,
+            target,
+            name: None,
+            scopes: Scopes::NotApplicable,
+            inspect: None,
+        }
+    }
+
+    /// A request about all of them, or about a new one.
+    fn all(&self, method: Method) -> Request {
+        Request {
+            repeatable: method == Method::GET,
+            method,
+            path: self.path.to_owned(),
+            route: self.path,
+            body: None,
+            secret: None,
+        }
+    }
+
+    /// A request about one of them.
+    fn one(&self, method: Method, key: &str) -> Request {
+        Request {
+            path: format!("{}/{key}", self.path),
+            route: self.item,
+            secret: Some(key.into()),
+            ..self.all(method)
+        }
+    }
+
+    fn list(&self) -> Plan {
+        self.plan(self.all(Method::GET), Target::Collection)
+    }
+
+    fn create(&self, name: String, scopes: Scopes, violations: &mut Vec<Violation>) -> Plan {
+        let mut request = self.all(Method::POST);
+        request.body = Some(named(&name, violations));
+        Plan {
+            name: Some(name),
+            scopes,
+            ..self.plan(request, Target::Collection)
+        }
+    }
+
+    fn get(&self, key: &str, violations: &mut Vec<Violation>) -> Plan {
+        check_id("key", key, violations);
+        let target = Target::Secret(SecretString::from(key));
+        self.plan(self.one(Method::GET, key), target)
+    }
+
+    fn rename(
+        &self,
+        key: &str,
+        name: String,
+        scopes: Scopes,
+        violations: &mut Vec<Violation>,
+    ) -> Plan {
+        let Plan {
+            request, target, ..
+        } = self.get(key, violations);
+        let mut change = self.one(Method::PUT, key);
+        change.body = Some(named(&name, violations));
+        Plan {
+            name: Some(name),
+            scopes,
+            inspect: Some(Inspect::new(request)),
+            ..self.plan(change, target)
+        }
+    }
+
+    fn delete(&self, key: &str, violations: &mut Vec<Violation>) -> Plan {
+        let Plan {
+            request, target, ..
+        } = self.get(key, violations);
+        Plan {
+            inspect: Some(Inspect::new(request)),
+            ..self.plan(self.one(Method::DELETE, key), target)
+        }
+    }
+}
+
+/// The body of a creation or change: a name is all that can be said of a key.
+fn named(name: &str, violations: &mut Vec<Violation>) -> Bytes {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        name: &'a str,
+    }
+    check_name(Some(name), violations);
+    // a string always serializes
+    serde_json::to_vec(&Body { name })
+        .unwrap_or_default()
+        .into()
+}
+
+/// One operation of Datadog's v1: its method, its messages, and its plan.
+macro_rules! operation {
+    ($($description:tt)*) => {
+        $crate::gateway::operation::operation! {
+            vendor: $crate::datadog::v1::Legacy,
+            address: |it| $crate::datadog::operation::address(it.site, &it.org),
+            ambiguous: $crate::datadog::operation::ambiguous(),
+            first: |it| $crate::datadog::v1::check_site(it.site),
+            $($description)*
+        }
+    };
+}
+
+use operation;

@@ -1,0 +1,175 @@
+//! The id is the secret: nobody writes it down, and yet everything that was done
+//! to it is found.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value as Json, json};
+
+use super::{Caller, KINDS, VERBS};
+use crate::support::{
+    gateway::Sandbox,
+    http::Http,
+    served::{Org, SANDBOX_POLICY, Served, inject},
+};
+
+/// The records about a secret, as `keygate audit list --secret -` finds them.
+fn about(sandbox: &Sandbox, secret: &str) -> Vec<Json> {
+    let mut listing = Command::new(env!("CARGO_BIN_EXE_keygate"))
+        .args(["audit", "list", "--json", "--oldest", "--secret", "-"])
+        .arg("--config")
+        .arg(sandbox.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = listing.stdin.take().unwrap();
+    input.write_all(secret.as_bytes()).unwrap();
+    drop(input);
+    let output = listing.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines();
+    lines.map(|it| serde_json::from_str(it).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaked_key_leads_to_every_record_of_it() {
+    let sandbox = Sandbox::start();
+    let admin = Caller::new(sandbox.client(), sandbox.token("admin"));
+    for kind in KINDS {
+        let (id, value) = admin.create_v2(kind, "a").await;
+        admin.get(kind, &value).await.ok();
+        admin.update(kind, &value, "b").await.ok();
+        admin.delete(kind, &value).await.ok();
+        assert_eq!(admin.get(kind, &value).await.code(), "NOT_FOUND");
+
+        let records = about(&sandbox, &value);
+        let seen: Vec<_> = records
+            .iter()
+            .map(|it| {
+                let rpc = it["rpc"].as_str().unwrap().rsplit('/').next().unwrap();
+                let verb = VERBS.iter().find(|verb| rpc.starts_with(**verb)).unwrap();
+                (*verb, it["kind"].as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("Create", "outcome"),
+                ("Get", "outcome"),
+                ("Update", "intent"),
+                ("Update", "outcome"),
+                ("Delete", "intent"),
+                ("Delete", "outcome"),
+                ("Get", "outcome"),
+            ]
+        );
+        for (at, record) in records.iter().enumerate() {
+            assert_eq!(record["resource"]["type"], kind.recorded, "{record}");
+            let expected = if at == 0 { json!(id) } else { Json::Null };
+            assert_eq!(record["resource"]["id"], expected, "{record}");
+            assert_eq!(record["fingerprints"], records[0]["fingerprints"]);
+            assert!(!record.to_string().contains(&value), "{record}");
+        }
+    }
+    assert!(about(&sandbox, "0123456789abcdef0123456789abcdef").is_empty());
+}
+
+/// Keys that look like nothing that is known to be one.
+const ODD: [&str; 2] = ["odd-canary_one-7d1f", "canarytwo"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_upstream_repeats_of_it_goes_no_further() {
+    let orgs = vec![Org::new("us1", "main", None)];
+    let mut served = Served::start(SANDBOX_POLICY, orgs, "trace").await;
+    let admin = Caller::new(served.client(), served.token("admin", &["admin"]));
+    let mut seen = Vec::new();
+    for key in ODD {
+        let words = format!("no key {key}, or /api/v1/api_key/{key}?, here");
+        let headers = json!({ "x-request-id": key, "x-ratelimit-name": key, "location": key });
+        let plain = json!({ "errors": [words] });
+        let objects = json!({ "errors": [{ "title": words, "detail": words }] });
+        for kind in KINDS {
+            for verb in ["Get", "Update", "Delete"] {
+                for (status, body) in [
+                    (200, &plain),
+                    (302, &plain),
+                    (400, &plain),
+                    (400, &objects),
+                    (403, &plain),
+                    (404, &plain),
+                    (409, &plain),
+                    (500, &plain),
+                ] {
+                    let fault = json!({ "status": status, "body": body, "headers": headers });
+                    inject(served.site(), json!({ "fault": fault, "count": 1 }));
+                    let answer = admin.call(kind, verb, key, "a").await;
+                    let status = answer.result.unwrap_err();
+                    seen.push(format!("{status:?}"));
+                }
+                let answer = admin.call(kind, verb, key, "a").await;
+                assert_eq!(answer.code(), "NOT_FOUND");
+                let answer = admin.call(kind, verb, &format!("{key}/.."), "a").await;
+                assert_eq!(answer.code(), "INVALID_ARGUMENT");
+                seen.push(format!("{:?}", answer.result.unwrap_err()));
+            }
+        }
+    }
+    let records = served.records();
+    assert!(records.len() > 100, "{}", records.len());
+    seen.extend(records.iter().map(Json::to_string));
+    let plain = Http::new(&served.gateway.http, Vec::new());
+    let metrics = plain.get("/metrics").await;
+    seen.push(String::from_utf8(metrics.body.to_vec()).unwrap());
+    served.gateway.process.terminate();
+    let log = served.gateway.process.logged();
+    assert!(log.lines().count() > 500, "{}", log.lines().count());
+    seen.extend(log.lines().map(str::to_owned));
+    for entry in std::fs::read_dir(served.setup.folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        seen.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    for text in seen {
+        for key in ODD {
+            assert!(!text.contains(key), "{key} in {text}");
+        }
+    }
+}
+
+#[test]
+fn messages_that_hold_one_do_not_show_it() {
+    use keygate::contract::proto::keygate::datadog::v1::{
+        ApiKey, ApplicationKey, DeleteApplicationKeyRequest, GetApiKeyRequest,
+    };
+    let key = "0123456789abcdef".to_owned();
+    let request = GetApiKeyRequest {
+        key: key.clone(),
+        ..Default::default()
+    };
+    let removal = DeleteApplicationKeyRequest {
+        key: key.clone(),
+        ..Default::default()
+    };
+    let api_key = ApiKey {
+        key: Some(key.clone()),
+        ..Default::default()
+    };
+    let application_key = ApplicationKey {
+        hash: Some(key.clone()),
+        ..Default::default()
+    };
+    for shown in [
+        format!("{request:?}"),
+        format!("{removal:?}"),
+        format!("{api_key:?}"),
+        format!("{application_key:?}"),
+    ] {
+        assert!(
+            shown.contains("[redacted]") && !shown.contains(&key),
+            "{shown}"
+        );
+    }
+}
