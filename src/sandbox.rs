@@ -7,6 +7,7 @@
 //! port belongs on loopback.
 
 pub mod braintrust;
+pub mod coveo;
 pub mod datadog;
 pub mod faults;
 pub mod gateway;

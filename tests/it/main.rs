@@ -25,6 +25,7 @@ mod presence;
 mod readme;
 mod retries;
 mod sandbox_braintrust;
+mod sandbox_coveo;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;

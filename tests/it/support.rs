@@ -3,6 +3,8 @@
 pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod node;
+pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;

@@ -2,11 +2,13 @@
 //! environment under `target/`.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
+
+use super::packages::{prepared, run};
 
 /// The interpreter. The first call makes the environment, and makes it anew
 /// when the requirements have changed; other threads and processes wait.
@@ -24,40 +26,18 @@ pub(crate) fn scripts() -> PathBuf {
 }
 
 fn prepare() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let home = target.join("it-python");
-    let wanted = fs::read_to_string(scripts().join("requirements.txt")).unwrap();
-
-    // Held until the environment is whole; the system lets go of it if this
-    // process dies.
-    let lock = File::create(target.join("it-python.lock")).unwrap();
-    lock.lock().unwrap();
-    let installed = home.join("requirements.txt");
-    if !fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        if home.exists() {
-            fs::remove_dir_all(&home).unwrap();
-        }
-        run(Command::new("python3").args(["-m", "venv"]).arg(&home));
-        run(Command::new(interpreter(&home))
+    let requirements = scripts().join("requirements.txt");
+    let wanted = fs::read_to_string(&requirements).unwrap();
+    let home = prepared("it-python", &wanted, |home| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(home));
+        run(Command::new(interpreter(home))
             .args(["-m", "pip", "install", "--quiet", "--no-deps"])
             .args(["--disable-pip-version-check", "--requirement"])
-            .arg(scripts().join("requirements.txt")));
-        // Last, so that a half-made environment never passes for a whole one.
-        fs::write(&installed, wanted).unwrap();
-    }
+            .arg(&requirements));
+    });
     interpreter(&home)
 }
 
 fn interpreter(home: &Path) -> PathBuf {
     home.join("bin/python")
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
 }

@@ -1,0 +1,60 @@
+//! The vendor's own TypeScript client.
+
+use keygate::{clock::Clock, sandbox::coveo::Options};
+use secrecy::ExposeSecret as _;
+use tokio::process::Command;
+
+use super::Sandbox;
+use crate::support::{clock, node};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completes_every_operation() {
+    // The script looks at the time of day.
+    let (_, hand) = clock::manual();
+    let sandbox = Sandbox::start_at(Options::default(), Clock::system(), hand).await;
+    let script = tokio::task::spawn_blocking(|| node::script("coveo_official.mjs"));
+    let output = Command::new("node")
+        .arg(script.await.unwrap())
+        .arg(sandbox.organization.base_url())
+        .arg(sandbox.organization.organization_id())
+        .env("COVEO_TOKEN", sandbox.organization.token().expose_secret())
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success() && output.stdout == b"ok\n",
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let state = sandbox.organization.state();
+    let routes: std::collections::BTreeSet<_> = state["requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|request| (200..300).contains(&request["status"].as_u64().unwrap()))
+        .map(|request| {
+            let route = request["route"].as_str().unwrap();
+            let route = route.strip_prefix("/rest/organizations/{organization_id}/apikeys");
+            format!("{} {}", request["method"].as_str().unwrap(), route.unwrap())
+        })
+        .collect();
+    let expected = [
+        "DELETE /{api_key_id}",
+        "GET ",
+        "GET /{api_key_id}",
+        "POST ",
+        "POST /delete/bulk",
+        "PUT /activate/bulk",
+        "PUT /disable/bulk",
+        "PUT /{api_key_id}",
+        "PUT /{api_key_id}/activate",
+        "PUT /{api_key_id}/activation/extend",
+        "PUT /{api_key_id}/disable",
+        "PUT /{api_key_id}/duplicate",
+    ];
+    assert_eq!(
+        routes.iter().map(String::as_str).collect::<Vec<_>>(),
+        expected
+    );
+}
