@@ -7,10 +7,7 @@ mod shown;
 
 use std::{collections::BTreeMap, fs};
 
-use keygate::{
-    config::Config,
-    sandbox::datadog::{self, Site},
-};
+use keygate::{config::Config, contract::Effect};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use secrecy::ExposeSecret as _;
@@ -18,9 +15,11 @@ use serde_json::{Value as Json, json};
 use tonic::Status;
 
 use crate::support::{
-    gateway::{Answer, Client, methods},
+    gateway::{Client, contract, methods},
     http::Http,
-    served::{Org, SANDBOX_POLICY, Served, inject, resource, text},
+    served::{MAIN, SANDBOX_POLICY, Served, target},
+    upstreams::{Place, inject},
+    vendors::{self, Simulator, Vendor},
 };
 use search::Search;
 use shown::shown;
@@ -39,11 +38,8 @@ struct Hunt {
     codes: BTreeMap<&'static str, usize>,
 }
 
-const MAKERS: [&str; 3] = [
-    "keygate.datadog.v2.ApiKeyService/CreateApiKey",
-    "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey",
-    "keygate.datadog.v2.PersonalAccessTokenService/CreatePersonalAccessToken",
-];
+/// The name of places whose credentials don't look like any.
+const ODD: &str = "odd";
 
 /// A random text that no format explains.
 fn odd() -> String {
@@ -53,18 +49,19 @@ fn odd() -> String {
 
 impl Hunt {
     async fn start() -> Self {
-        let mut other = Org::new("eu", "main", None);
-        other.options = datadog::Options {
-            api_key: Some(odd().into()),
-            app_key: Some(odd().into()),
-            ..other.options
-        };
-        let orgs = vec![Org::new("us1", "main", None), other];
-        let served = Served::start(SANDBOX_POLICY, orgs, "trace").await;
+        let mut places = Place::everywhere(MAIN);
+        for place in Place::everywhere(ODD) {
+            let masters = place.vendor.masters.iter().map(|_| odd().into());
+            let masters = masters.collect();
+            places.push(place.with_masters(masters));
+        }
+        let served = Served::start(SANDBOX_POLICY, places, "trace").await;
         let mut search = Search::default();
-        for site in &served.sites {
-            search.add("an API key of ours", site.api_key().expose_secret());
-            search.add("an application key of ours", site.app_key().expose_secret());
+        for (place, simulator) in served.upstreams.all() {
+            let settings = place.vendor.masters.iter();
+            for (setting, secret) in settings.zip(simulator.masters()) {
+                search.add(&format!("{setting} of ours"), secret.expose_secret());
+            }
         }
         let mut hunt = Self {
             client: served.client(),
@@ -102,71 +99,58 @@ impl Hunt {
 
     /// So is everything that the simulators hold.
     fn learn_all(&mut self) {
-        for state in self.served.sites.clone().iter().map(Site::state) {
-            for kind in ["api_keys", "application_keys", "access_tokens"] {
-                for key in state[kind].as_array().unwrap() {
-                    self.learn(key["key"].as_str().unwrap());
-                }
+        let mut values = Vec::new();
+        for (place, simulator) in self.served.upstreams.all() {
+            let state = simulator.state();
+            for (list, member) in place.vendor.secrets {
+                let keys = state[list].as_array().unwrap().iter();
+                values.extend(keys.map(|it| it[member].as_str().unwrap().to_owned()));
             }
         }
+        values.iter().for_each(|it| self.learn(it));
     }
 
-    /// Secrets that upstream might repeat: ours at that site, and keys' values.
-    fn secrets(&self, at: usize) -> Vec<String> {
-        let site = &self.served.sites[at];
-        let ours = [site.api_key(), site.app_key()].map(|it| it.expose_secret().to_owned());
+    /// Secrets that upstream might repeat: ours at that place, and keys' values.
+    fn secrets(&self, simulator: &dyn Simulator) -> Vec<String> {
+        let ours = simulator.masters().into_iter();
+        let ours = ours.map(|it| it.expose_secret().to_owned());
         let values = self.values.iter().rev().take(4).cloned();
-        ours.into_iter().chain(values).collect()
+        ours.chain(values).collect()
     }
 
     async fn call(&mut self, method: &str, token: Option<&str>, request: &DynamicMessage) {
         let answer = self.client.call(method, token, request).await;
-        // the answer to one who may reveal holds the value; that to a list never
-        let revealed = token == Some(&self.admin) && !method.contains("/List");
-        self.see(method, answer, revealed);
-    }
-
-    fn see(&mut self, method: &str, answer: Answer, revealed: bool) {
+        self.see(&format!("{method}'s request"), shown(request).into_bytes());
+        // the answer to one who may reveal holds the value, unless it never does
+        let effect = contract().operation(method).unwrap().effect;
+        let revealed = token == Some(&self.admin) && effect != Effect::Read;
         *self.codes.entry(answer.code()).or_default() += 1;
         let id = answer.request_id.unwrap_or_default();
-        self.seen.push(("a request id".to_owned(), id.into_bytes()));
-        let seen = match answer.result {
-            Ok(response) => {
-                if !revealed {
-                    let bytes = response.encode_to_vec();
-                    self.seen.push((format!("{method}'s answer"), bytes));
-                }
-                shown(method, &response).into_bytes()
+        self.see("a request id", id.into_bytes());
+        for message in &answer.messages {
+            if !revealed {
+                self.see(&format!("{method}'s answer"), message.encode_to_vec());
             }
-            Err(status) => all_of(&status),
-        };
-        self.seen.push((format!("what is shown of {method}"), seen));
+            self.see(
+                &format!("what is shown of {method}"),
+                shown(message).into_bytes(),
+            );
+        }
+        if let Err(status) = &answer.result {
+            self.see(&format!("{method}'s status"), all_of(status));
+        }
     }
 
-    /// A new key or token for a method that takes an id. Its request.
-    async fn request(&mut self, method: &str, site: i32) -> DynamicMessage {
-        let input = self.client.method(method).input();
-        let fields = ["api_key_id", "app_key_id", "token_id"];
-        let maker = fields
-            .iter()
-            .position(|it| input.get_field_by_name(it).is_some());
-        let mut target = String::new();
-        if let Some(maker) = maker {
-            let maker = MAKERS[maker];
-            let request = self.at(site, self.client.request(maker, ""));
-            let made = self.client.call(maker, Some(&self.admin), &request).await;
-            let made = resource(made);
-            self.learn(&text(&made, "key"));
-            target = text(&made, "id");
-        }
-        self.at(site, self.client.request(method, &target))
+    fn see(&mut self, what: &str, seen: Vec<u8>) {
+        self.seen.push((what.to_owned(), seen));
     }
 
-    fn at(&self, site: i32, mut request: DynamicMessage) -> DynamicMessage {
-        if request.has_field_by_name("site") {
-            request.set_field_by_name("site", prost_reflect::Value::EnumNumber(site));
-        }
-        request
+    /// A request about a new key or token, if the method takes one.
+    async fn request(&mut self, method: &str, place: &str) -> DynamicMessage {
+        let target = target(&self.client, method, &self.admin, place).await;
+        // whatever was made is one of the secrets now
+        self.learn_all();
+        self.client.request_at(method, &target, place)
     }
 
     fn look(&self, place: &str, bytes: &[u8]) -> Vec<String> {
@@ -188,30 +172,40 @@ fn all_of(status: &Status) -> Vec<u8> {
 /// Answers that repeat secrets, in every way that is looked at.
 fn repeating(secrets: &[String]) -> Vec<Json> {
     let words = format!("these are no good: {}", secrets.join(", "));
+    let (first, last) = (&secrets[0], &secrets[secrets.len() - 1]);
     let headers = json!({
-        "x-request-id": secrets[0],
-        "x-ratelimit-name": secrets[1],
-        "location": format!("https://example.test/?api_key={}", secrets[0]),
-        "set-cookie": format!("key={}", secrets[1]),
-        "www-authenticate": format!("Bearer realm=\"{}\"", secrets[0]),
+        "x-request-id": first,
+        "x-ratelimit-name": last,
+        "location": format!("https://example.test/?api_key={first}"),
+        "set-cookie": format!("key={last}"),
+        "www-authenticate": format!("Bearer realm=\"{first}\""),
     });
-    let plain = json!({ "errors": [words] });
-    let objects = json!({ "errors": [{ "title": words, "detail": words, "meta": words }] });
-    let data = json!({ "data": { "id": 1, "type": "api_keys", "attributes": { "name": words } } });
+    let fault = |status: u16, mut fault: Json| {
+        fault["status"] = status.into();
+        fault["headers"] = headers.clone();
+        fault
+    };
     let mut faults = Vec::new();
-    for status in [302, 400, 401, 403, 404, 408, 409, 422, 500] {
-        faults.push(json!({ "status": status, "body": plain, "headers": headers }));
+    for vendor in vendors::ALL {
+        for status in [302, 400, 401, 403, 404, 408, 409, 412, 422, 500] {
+            faults.push(fault(status, (vendor.error)(&words)));
+        }
     }
+    let objects = json!({ "errors": [{ "title": words, "detail": words, "meta": words }] });
     for body in [objects.to_string(), format!("<html><b>{words}</b></html>")] {
-        faults.push(json!({ "status": 400, "body": body, "headers": headers }));
+        faults.push(fault(400, json!({ "body": body })));
     }
     // answers that make no sense
+    let data = json!({ "data": { "id": 1, "type": "api_keys", "attributes": { "name": words } } });
+    let flat = json!({ "id": 1, "name": words, "displayName": words });
     for body in [
         data.to_string(),
+        flat.to_string(),
+        json!([flat]).to_string(),
         words.clone(),
         format!("{{\"data\":\"{words}"),
     ] {
-        faults.push(json!({ "status": 200, "body": body, "headers": headers }));
+        faults.push(fault(200, json!({ "body": body })));
     }
     faults.push(json!({ "reset": "mid_body" }));
     faults.push(json!({ "truncate": true }));
@@ -229,35 +223,46 @@ async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
     let basic = odd();
     hunt.search.add("what is no token", &basic);
 
-    for (at, site) in [(0, 1), (1, 4)] {
+    for place in [MAIN, ODD] {
         for method in methods() {
             // what works, and what is refused at the door
             for token in [&admin, &reader, &nobody, &forged, &basic] {
-                let request = hunt.request(&method, site).await;
+                let request = hunt.request(&method, place).await;
                 hunt.call(&method, Some(token), &request).await;
             }
             // what upstream refuses, in words that hold secrets: keys' values,
             // and credentials that don't look like any
-            if site == 1 || method.starts_with("keygate.access.v1.") {
+            let Some(vendor) = Vendor::of(&method).filter(|_| place == ODD) else {
                 continue;
-            }
-            let request = hunt.request(&method, site).await;
-            let secrets = hunt.secrets(at);
+            };
+            let request = hunt.request(&method, place).await;
+            let upstream = vendor.upstream(vendor.region, place);
+            let secrets = hunt.secrets(hunt.served.upstreams.at(&upstream));
             for fault in repeating(&secrets) {
-                inject(&hunt.served.sites[at], json!({ "fault": fault }));
+                inject(
+                    hunt.served.upstreams.at(&upstream),
+                    json!({ "fault": fault }),
+                );
                 hunt.call(&method, Some(&admin), &request).await;
-                hunt.served.sites[at].faults().clear();
+                hunt.served.upstreams.clear();
             }
         }
     }
     // a limit whose name is a secret: told by upstream, then by the gateway
-    for (at, site) in [(0, 1), (1, 4)] {
-        let name = hunt.served.sites[at].api_key().expose_secret().to_owned();
-        let headers = json!({ "x-ratelimit-name": name, "retry-after": "3600" });
-        let fault = json!({ "status": 429, "body": name, "headers": headers });
-        inject(&hunt.served.sites[at], json!({ "fault": fault }));
+    for place in [MAIN, ODD] {
+        for (_, simulator) in hunt
+            .served
+            .upstreams
+            .all()
+            .filter(|(it, _)| it.name == place)
+        {
+            let name = simulator.masters()[0].expose_secret().to_owned();
+            let headers = json!({ "x-ratelimit-name": name, "retry-after": "3600" });
+            let fault = json!({ "status": 429, "body": name, "headers": headers });
+            inject(simulator, json!({ "fault": fault }));
+        }
         for method in methods() {
-            let request = hunt.at(site, hunt.client.request(&method, "0a0a"));
+            let request = hunt.client.request_at(&method, "0a0a", place);
             for _ in 0..2 {
                 hunt.call(&method, Some(&admin), &request).await;
             }

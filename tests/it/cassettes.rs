@@ -134,8 +134,8 @@ fn success(
             return if expected { Vec::new() } else { vec![fault] };
         }
     };
-    match answer.result {
-        Ok(response) => differences(&recorded, &reassemble::document(&response)),
+    match &answer.result {
+        Ok(()) => differences(&recorded, &reassemble::document(&answer.ok())),
         Err(status) => vec![format!("{status}")],
     }
 }

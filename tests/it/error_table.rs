@@ -25,32 +25,35 @@ use method::Method;
 
 #[tokio::test]
 async fn every_rpc_answers_every_condition_by_the_table_and_leaves_one_terminal_record() {
-    let bench = Bench::start().await;
     let methods = method::all();
+    let bench = Bench::start(&methods).await;
     let mut cells = Vec::new();
     for condition in Condition::all() {
-        let asked: Vec<_> = methods
-            .iter()
-            .filter_map(|method| Some((method, expected::of(method, condition)?)))
-            .collect();
-        let mut calls = Vec::new();
-        for (method, _) in &asked {
-            calls.push(bench.prepare(method, condition).await);
-        }
-        bench.fault(condition.fault()).await;
-        let calls = calls.into_iter().map(|(method, request)| {
-            let client = bench.client.clone();
-            async move { client.send(method, request).await }
-        });
-        let answers = join_all(calls).await;
-        bench.fault(None).await;
-        for ((method, expected), answer) in asked.into_iter().zip(answers) {
-            cells.push((method, condition, expected, answer));
+        // one after the other: what changes something may read something before
+        for changing in [false, true] {
+            let methods = methods.iter().filter(|it| it.is_mutation() == changing);
+            let asked: Vec<_> = methods
+                .filter_map(|method| Some((method, expected::of(method, condition)?)))
+                .collect();
+            let mut calls = Vec::new();
+            for (method, _) in &asked {
+                calls.push(bench.prepare(method, condition).await);
+            }
+            bench.fault(asked.iter().map(|(it, _)| *it), |it| condition.fault(it));
+            let calls = calls.into_iter().map(|(method, request)| {
+                let client = bench.client.clone();
+                async move { client.send(&method.name, request).await }
+            });
+            let answers = join_all(calls).await;
+            bench.fault([], |_| None);
+            for ((method, expected), answer) in asked.into_iter().zip(answers) {
+                cells.push((method, condition, expected, answer));
+            }
         }
     }
     let changes = methods.iter().filter(|it| it.is_mutation()).count();
     for fault in ["reset_before_response", "hang"] {
-        let mut hit = bench.hit_by(fault).await;
+        let mut hit = bench.hit_by(fault);
         hit.retain(|it| it != "GET");
         assert_eq!(hit.len(), changes, "{fault}: a change was sent again");
     }
@@ -60,10 +63,10 @@ async fn every_rpc_answers_every_condition_by_the_table_and_leaves_one_terminal_
         let id = condition::request_id(*condition, method);
         let records = records.get(&id).map_or(&[][..], Vec::as_slice);
         let of_cell = expected
-            .problems_of_answer(&id, answer)
+            .problems_of_answer(method, &id, answer)
             .into_iter()
             .chain(expected.problems_of_records(method, records))
-            .chain(condition.problems_of_details(answer, records))
+            .chain(condition.problems_of_details(method, answer, records))
             .chain(answer.result.as_ref().err().and_then(internals));
         problems.extend(of_cell.map(|it| format!("{id}: {it}")));
     }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keygate::{contract::Contract, policy};
+use keygate::policy;
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::support::{
-    gateway::{Client, methods},
-    served::{SANDBOX_POLICY, Served, id, requests},
+    gateway::{contract, methods},
+    served::{MAIN, SANDBOX_POLICY, Served, target},
 };
 
 const MATRIX: &str = include_str!("matrix.txt");
@@ -51,8 +51,7 @@ impl Matrix {
 
 /// The permissions that are documented: those of the contract, and keygate's own.
 fn permissions() -> BTreeSet<String> {
-    let contract = Contract::load().unwrap();
-    let all = contract.permissions().into_iter();
+    let all = contract().permissions().into_iter();
     let own = [policy::ACCESS_READ, policy::AUDIT_READ];
     all.chain(own).map(str::to_owned).collect()
 }
@@ -108,7 +107,6 @@ async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
     let matrix = Matrix::read();
     let served = Served::with_policy(&policy_text()).await;
     let client = served.client();
-    let contract = Contract::load().unwrap();
     let admin = served.token("admin", &["admin"]);
     let mut wrong = Vec::new();
     for role in &matrix.roles {
@@ -118,9 +116,9 @@ async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
         };
         for (method, permitted) in &matrix.rows {
             let maker = if *role == "operator" { &token } else { &admin };
-            let target = make_for(&client, method, maker).await;
-            let request = request(&client, method, &target);
-            let before = requests(served.site()).len();
+            let target = target(&client, method, maker, MAIN).await;
+            let request = client.request_at(method, &target, MAIN);
+            let before = served.upstreams.requests().len();
             let answer = client.call(method, Some(&token), &request).await;
             let got = (answer.code(), answer.reason());
             let expected = if permitted.contains(role) {
@@ -132,9 +130,9 @@ async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
                 wrong.push(format!("{role} {method}: {got:?}, not {expected:?}"));
             }
             if expected.0 != "OK" {
-                let sent = requests(served.site()).len() - before;
+                let sent = served.upstreams.requests().len() - before;
                 assert_eq!(sent, 0, "{role} {method}: denied, and sent");
-                let missing = contract.operation(method).unwrap().permissions.join(",");
+                let missing = contract().operation(method).unwrap().permissions.join(",");
                 let details = answer.details().unwrap();
                 let told = &details.error_info().unwrap().metadata["permission"];
                 assert_eq!(*told, missing, "{role} {method}");
@@ -142,37 +140,6 @@ async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// Makes what a method is to be called on, if it takes an id. Its id.
-async fn make_for(client: &Client, method: &str, token: &str) -> String {
-    let input = client.method(method).input();
-    let maker = if input.get_field_by_name("api_key_id").is_some() {
-        "ApiKeyService/CreateApiKey"
-    } else if input.get_field_by_name("app_key_id").is_some() {
-        "CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey"
-    } else if input.get_field_by_name("token_id").is_some() {
-        "PersonalAccessTokenService/CreatePersonalAccessToken"
-    } else {
-        return String::new();
-    };
-    let maker = format!("keygate.datadog.v2.{maker}");
-    let request = request(client, &maker, "");
-    id(client.call(&maker, Some(token), &request).await)
-}
-
-/// A request that no role's ceiling refuses: a new application key is scoped.
-fn request(client: &Client, method: &str, id: &str) -> DynamicMessage {
-    let mut request = client.request(method, id);
-    if method.ends_with("/CreateCurrentUserApplicationKey") {
-        let kind = client.method(method).input();
-        let kind = kind.get_field_by_name("scopes").unwrap().kind();
-        let mut scopes = DynamicMessage::new(kind.as_message().unwrap().clone());
-        let values = vec![Value::String("dashboards_read".to_owned())];
-        scopes.set_field_by_name("values", Value::List(values));
-        request.set_field_by_name("scopes", Value::Message(scopes));
-    }
-    request
 }
 
 #[tokio::test]

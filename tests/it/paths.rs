@@ -1,15 +1,21 @@
 //! What a caller writes never reaches another route: ids are refused unless they
-//! are plain, everything else arrives as one encoded parameter or in the body.
+//! are plain, every other text arrives as one encoded parameter or one member of
+//! the body.
 
-use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
-use serde_json::Value as Json;
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _, Value,
+};
+use serde_json::{Value as Json, json};
 
 use crate::support::{
-    gateway::{Answer, methods},
-    served::{SANDBOX_POLICY, Served, requests},
+    gateway::{Answer, Client, contract, methods},
+    served::{MAIN, SANDBOX_POLICY, Served, target},
+    upstreams::requests,
+    vendors::{self, Vendor},
 };
 
-const ID_FIELDS: [&str; 3] = ["api_key_id", "app_key_id", "token_id"];
+/// An id that is nobody's.
+const ID: &str = "0a0a0a0a-0000-4000-8000-000000000000";
 
 /// Names, filters, ids and organizations that mean something to somebody.
 fn hostile() -> Vec<String> {
@@ -62,50 +68,107 @@ fn assert_refused(answer: &Answer, field: &str, what: &str) {
     assert_eq!(fields, [field], "{what}");
 }
 
+/// The parameters in the path of a method's route.
+fn route_parameters(method: &str) -> Vec<&'static str> {
+    let operation = contract().operation(method).unwrap();
+    let route = operation.route.as_deref().unwrap_or_default();
+    let parameters = route.split('{').skip(1);
+    parameters.map(|it| it.split('}').next().unwrap()).collect()
+}
+
+/// The fields of a method's request that hold ids.
+fn id_fields(client: &Client, method: &str) -> Vec<&'static str> {
+    let Some(vendor) = Vendor::of(method) else {
+        return Vec::new();
+    };
+    let mut fields = route_parameters(method);
+    fields.retain(|it| *it != vendor.place);
+    // several ids are in the body
+    fields.extend(vendors::key(&client.method(method)).map(|it| it.field));
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
 #[tokio::test]
 async fn an_id_that_is_not_plain_is_refused_and_nothing_is_sent() {
     let served = Served::with_policy(SANDBOX_POLICY).await;
     let (client, token) = (served.client(), served.token("admin", &["admin"]));
-    let mut checked = 0;
     for method in methods() {
-        let input = client.method(&method).input();
-        let field = ID_FIELDS
-            .into_iter()
-            .find(|it| input.get_field_by_name(it).is_some());
-        let Some(field) = field else { continue };
-        for id in hostile().iter().map(String::as_str).chain([""]) {
-            let request = client.request(&method, id);
-            let answer = client.call(&method, Some(&token), &request).await;
-            assert_refused(&answer, field, &format!("{method} {}", short(id)));
-            checked += 1;
-        }
-    }
-    assert_eq!(checked, 12 * (hostile().len() + 1));
-    assert!(requests(served.site()).is_empty());
-}
-
-#[tokio::test]
-async fn an_organization_that_is_not_plain_is_refused_and_nothing_is_sent() {
-    let served = Served::with_policy(SANDBOX_POLICY).await;
-    let (client, token) = (served.client(), served.token("admin", &["admin"]));
-    for method in methods() {
-        let mut request = client.request(&method, "0a0a0a0a-0000-4000-8000-000000000000");
-        if request.descriptor().get_field_by_name("org").is_none() {
-            continue;
-        }
-        for org in hostile() {
-            let what = format!("{method} {}", short(&org));
-            request.set_field_by_name("org", Value::String(org.clone()));
-            let answer = client.call(&method, Some(&token), &request).await;
-            if org.bytes().all(|it| it == b'.') {
-                // plain, and nobody's
-                assert_eq!(answer.reason(), "UPSTREAM_NOT_CONFIGURED", "{what}");
-            } else {
-                assert_refused(&answer, "org", &what);
+        for field in id_fields(&client, &method) {
+            for id in hostile().iter().map(String::as_str).chain([""]) {
+                let mut request = client.request_at(&method, ID, MAIN);
+                let descriptor = request.descriptor().get_field_by_name(field).unwrap();
+                request.set_field(&descriptor, vendors::holding(&descriptor, id));
+                let answer = client.call(&method, Some(&token), &request).await;
+                assert_refused(&answer, field, &format!("{method} {field} {}", short(id)));
             }
         }
     }
-    assert!(requests(served.site()).is_empty());
+    assert!(served.upstreams.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_place_that_is_not_plain_is_refused_and_nothing_is_sent() {
+    let served = Served::with_policy(SANDBOX_POLICY).await;
+    let (client, token) = (served.client(), served.token("admin", &["admin"]));
+    for method in methods() {
+        let Some(vendor) = Vendor::of(&method) else {
+            continue;
+        };
+        for place in hostile() {
+            let what = format!("{method} {}", short(&place));
+            let request = client.request_at(&method, ID, &place);
+            let answer = client.call(&method, Some(&token), &request).await;
+            if place.bytes().all(|it| it == b'.') {
+                // plain, and nobody's
+                assert_eq!(answer.reason(), "UPSTREAM_NOT_CONFIGURED", "{what}");
+            } else {
+                assert_refused(&answer, vendor.place, &what);
+            }
+        }
+    }
+    assert!(served.upstreams.requests().is_empty());
+}
+
+/// The texts in a message: its fields, and those of the messages in it.
+fn texts(kind: &MessageDescriptor) -> Vec<Vec<FieldDescriptor>> {
+    let mut all = Vec::new();
+    for field in kind.fields() {
+        match field.kind() {
+            Kind::String => all.push(vec![field]),
+            Kind::Message(inner) if inner.package_name() != "google.protobuf" => {
+                let inner = texts(&inner).into_iter();
+                all.extend(inner.map(|it| [vec![field.clone()], it].concat()));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Sets a text in a message.
+fn set(message: &mut DynamicMessage, path: &[FieldDescriptor], text: &str) {
+    let (field, inner) = path.split_first().unwrap();
+    if inner.is_empty() {
+        message.set_field(field, vendors::holding(field, text));
+        return;
+    }
+    let before = message.get_field(field).into_owned();
+    let value = match before {
+        Value::List(before) => before.into_iter().next(),
+        before => Some(before),
+    };
+    let value = value.unwrap_or_else(|| Value::default_value(&field.kind()));
+    let mut value = value.as_message().unwrap().clone();
+    set(&mut value, inner, text);
+    let value = Value::Message(value);
+    let value = if field.is_list() {
+        Value::List(vec![value])
+    } else {
+        value
+    };
+    message.set_field(field, value);
 }
 
 /// The parameters of a request that a simulator received, decoded.
@@ -125,91 +188,97 @@ fn parameters(request: &Json) -> (String, Vec<(String, String)>) {
     (path.to_owned(), parameters.collect())
 }
 
-#[tokio::test]
-async fn a_filter_arrives_as_one_parameter_and_nothing_else() {
-    let served = Served::with_policy(SANDBOX_POLICY).await;
-    let (client, token) = (served.client(), served.token("admin", &["admin"]));
-    let mut checked = 0;
-    for method in methods() {
-        for (field, name) in [
-            ("filter", "filter"),
-            ("category", "filter[category]"),
-            ("owned_by", "filter[owned_by]"),
-        ] {
-            let request = client.request(&method, "");
-            let Some(descriptor) = request.descriptor().get_field_by_name(field) else {
-                continue;
-            };
-            if !method.contains("/List") {
-                continue;
-            }
-            for text in hostile() {
-                let before = requests(served.site()).len();
-                let mut request: DynamicMessage = request.clone();
-                let value = Value::String(text.clone());
-                let value = if descriptor.is_list() {
-                    Value::List(vec![value])
-                } else {
-                    value
-                };
-                request.set_field_by_name(field, value);
-                let answer = client.call(&method, Some(&token), &request).await;
-                let arrived = &requests(served.site())[before..];
-                let what = format!("{method} {field} {}", short(&text));
-                checked += 1;
-                if text.len() > 1024 {
-                    assert_refused(&answer, field, &what);
-                    assert!(arrived.is_empty(), "{what}");
-                    continue;
-                }
-                let [arrived] = arrived else {
-                    panic!("{what}: {arrived:#?}")
-                };
-                assert_eq!(arrived["method"], "GET", "{what}");
-                let (path, parameters) = parameters(arrived);
-                assert_eq!(path, arrived["route"], "{what}");
-                assert_eq!(parameters, [(name.to_owned(), text)], "{what}");
-                assert!(arrived["headers"].get("x-injected").is_none());
-            }
+/// A request that a simulator received, without this text where it was a whole
+/// parameter or a whole member of the body.
+fn without(request: &Json, text: &str) -> Json {
+    fn blank(json: &mut Json, text: &str) {
+        match json {
+            Json::String(it) if it == text => *json = Json::Null,
+            Json::Array(all) => all.iter_mut().for_each(|it| blank(it, text)),
+            Json::Object(all) => all.values_mut().for_each(|it| blank(it, text)),
+            _ => {}
         }
     }
-    assert_eq!(checked, 7 * hostile().len());
+    assert!(request["headers"].get("x-injected").is_none());
+    let (path, parameters) = parameters(request);
+    let mut parameters = json!(parameters);
+    let mut body = request["body"].clone();
+    blank(&mut parameters, text);
+    blank(&mut body, text);
+    json!([request["method"], path, parameters, body])
+}
+
+/// A text in the requests of a method.
+struct Text<'a> {
+    method: &'a str,
+    path: &'a [FieldDescriptor],
+    what: String,
+}
+
+impl Text<'_> {
+    /// Whether any text is fine, unless it is long.
+    fn takes_anything(&self) -> bool {
+        vendors::NAMES.contains(&self.path[0].name())
+            || self.method.contains("/List") && !self.path[0].name().contains("id")
+    }
+
+    fn assert_refused(&self, answer: &Answer, text: &str) {
+        let what = format!("{} {}", self.what, short(text));
+        assert!(!self.takes_anything() || text.len() > 1024 || text.trim().is_empty());
+        assert_refused(answer, self.path[0].name(), &what);
+    }
 }
 
 #[tokio::test]
-async fn a_name_arrives_in_the_body_and_changes_nothing_else_there() {
+async fn a_text_arrives_as_it_is_and_changes_nothing_else() {
+    const PLAIN: &str = "a-plain-text";
     let served = Served::with_policy(SANDBOX_POLICY).await;
     let (client, token) = (served.client(), served.token("admin", &["admin"]));
-    let mut checked = 0;
     for method in methods() {
-        let id = "0a0a0a0a-0000-4000-8000-000000000000";
-        let mut request = client.request(&method, id);
-        if !request.has_field_by_name("name") {
+        let Some(vendor) = Vendor::of(&method) else {
             continue;
-        }
-        let mut shape: Option<Json> = None;
-        for name in hostile() {
-            let before = requests(served.site()).len();
-            request.set_field_by_name("name", Value::String(name.clone()));
+        };
+        let simulator = served.upstreams.at(&vendor.upstream(vendor.region, MAIN));
+        let ids = id_fields(&client, &method);
+        let target = target(&client, &method, &token, MAIN).await;
+        let usual = client.request_at(&method, &target, MAIN);
+        // sends a request with such a text, and gives what arrived, without it
+        let ask = async |path: &[FieldDescriptor], text: &str| {
+            let before = requests(simulator).len();
+            let mut request = usual.clone();
+            set(&mut request, path, text);
             let answer = client.call(&method, Some(&token), &request).await;
-            let arrived = &requests(served.site())[before..];
-            let what = format!("{method} {}", short(&name));
-            checked += 1;
-            if name.trim().is_empty() || name.len() > 1024 {
-                assert_refused(&answer, "name", &what);
-                assert!(arrived.is_empty(), "{what}");
+            let arrived = requests(simulator).split_off(before);
+            let arrived: Vec<_> = arrived.iter().map(|it| without(it, text)).collect();
+            (answer, arrived)
+        };
+        for path in texts(&client.method(&method).input()) {
+            let name = path[0].name();
+            if ids.contains(&name) || name == vendor.place {
                 continue;
             }
-            let [arrived] = arrived else {
-                panic!("{what}: {arrived:#?}")
+            let what = format!(
+                "{method} {}",
+                path.iter()
+                    .map(|it| it.name())
+                    .collect::<Vec<_>>()
+                    .join(".")
+            );
+            let text = Text {
+                method: &method,
+                path: &path,
+                what: what.clone(),
             };
-            assert!(parameters(arrived).1.is_empty(), "{what}");
-            let mut body = arrived["body"].clone();
-            let attributes = &mut body["data"]["attributes"];
-            assert_eq!(attributes["name"].take(), Json::String(name), "{what}");
-            // but for the name, the body is the same for every name
-            assert_eq!(*shape.get_or_insert_with(|| body.clone()), body, "{what}");
+            let (answer, expected) = ask(&path, PLAIN).await;
+            println!("{what}: {} {} {expected:?}", answer.code(), answer.reason());
+            for hostile in hostile() {
+                let (answer, arrived) = ask(&path, &hostile).await;
+                if arrived.is_empty() {
+                    text.assert_refused(&answer, &hostile);
+                } else {
+                    assert_eq!(arrived, expected, "{what} {}", short(&hostile));
+                }
+            }
         }
     }
-    assert_eq!(checked, 7 * hostile().len());
 }

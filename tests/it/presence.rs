@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{
     gateway::Client,
-    served::{SANDBOX_POLICY, Served, id, inject, requests, resource},
+    served::{SANDBOX_POLICY, Served, id, resource},
+    upstreams::{inject, requests},
 };
 
 const ID: &str = "0a0a0a0a-0000-4000-8000-000000000000";

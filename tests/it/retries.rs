@@ -6,7 +6,10 @@ use std::time::Duration;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 
-use crate::support::served::{SANDBOX_POLICY, Served, inject, requests};
+use crate::support::{
+    served::{SANDBOX_POLICY, Served},
+    upstreams::{inject, requests},
+};
 
 const LIST: &str = "keygate.datadog.v2.ApiKeyService/ListApiKeys";
 const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";

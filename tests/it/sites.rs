@@ -6,7 +6,9 @@ use serde_json::Value as Json;
 use crate::support::{
     gateway::{Answer, Client, Sandbox},
     http::Http,
-    served::{Org, SANDBOX_POLICY, Served, id, requests, text},
+    served::{SANDBOX_POLICY, Served, id, text},
+    upstreams::Place,
+    vendors::DATADOG,
 };
 
 const SITES: [&str; 9] = [
@@ -208,7 +210,12 @@ async fn a_site_that_is_not_configured_is_told_as_such() {
             }
         }
     }
-    assert_eq!(requests(served.site()).len(), 0);
+    assert!(served.upstreams.requests().is_empty());
+}
+
+/// An organization on a site.
+fn org(site: &'static str, name: &str) -> Place {
+    Place::new(&DATADOG, name).on(site)
 }
 
 /// A role that reaches one organization only.
@@ -226,8 +233,8 @@ claim = "narrow"
 #[tokio::test]
 async fn two_organizations_on_one_site_are_kept_apart() {
     let orgs = vec![
-        Org::new("us1", "first", Some(true)),
-        Org::new("us1", "second", None),
+        org("us1", "first").with("default = true"),
+        org("us1", "second"),
     ];
     let policy = format!("{SANDBOX_POLICY}{NARROW}");
     let served = Served::start(&policy, orgs, "info").await;
@@ -242,7 +249,8 @@ async fn two_organizations_on_one_site_are_kept_apart() {
         site: "us1",
         org,
     };
-    let (first, second) = (&served.sites[0], &served.sites[1]);
+    let first = served.upstreams.at("datadog/us1/first");
+    let second = served.upstreams.at("datadog/us1/second");
     for kind in &KINDS {
         // no name: the default
         let key = at("").create(kind, "of the first").await;
@@ -283,10 +291,10 @@ async fn two_organizations_on_one_site_are_kept_apart() {
 #[tokio::test]
 async fn without_a_default_the_caller_has_to_name_the_organization() {
     let orgs = vec![
-        Org::new("us3", "first", None),
-        Org::new("us3", "second", None),
-        Org::new("us5", "alone", Some(false)),
-        Org::new("eu", "alone", None),
+        org("us3", "first"),
+        org("us3", "second"),
+        org("us5", "alone").with("default = false"),
+        org("eu", "alone"),
     ];
     let policy = format!("{SANDBOX_POLICY}{NARROW}");
     let served = Served::start(&policy, orgs, "info").await;

@@ -8,3 +8,5 @@ pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod upstreams;
+pub(crate) mod vendors;

@@ -1,45 +1,51 @@
-//! Responses as `{:?}` shows them.
+//! Messages as `{:?}` shows them.
 
 use keygate::contract::proto::keygate::{access::v1 as access, datadog::v2 as datadog};
 use prost::Message as _;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, ReflectMessage as _};
 
-/// The response of a method, decoded into its generated type, in `Debug`.
-pub(super) fn shown(method: &str, response: &DynamicMessage) -> String {
-    let bytes = response.encode_to_vec();
-    let (_, rpc) = method.split_once('/').unwrap();
-    let name = format!("{rpc}Response");
+/// A request or response, decoded into its generated type, in `Debug`.
+pub(super) fn shown(message: &DynamicMessage) -> String {
+    let descriptor = message.descriptor();
+    let (package, bytes) = (descriptor.package_name(), message.encode_to_vec());
     macro_rules! any_of {
-        ($($package:ident :: $response:ident),* $(,)?) => {$(
-            if name == stringify!($response) {
-                let response = $package::$response::decode(bytes.as_slice()).unwrap();
-                return format!("{response:?}\n{response:#?}");
+        ($($name:literal, $module:ident { $($message:ident)* })*) => {$($(
+            if (package, descriptor.name()) == ($name, stringify!($message)) {
+                let message = $module::$message::decode(bytes.as_slice()).unwrap();
+                return format!("{message:?}\n{message:#?}");
             }
-        )*};
+        )*)*};
     }
-    any_of!(
-        access::WhoAmIResponse,
-        access::ExplainAccessResponse,
-        access::ListUpstreamsResponse,
-        datadog::ListApiKeysResponse,
-        datadog::CreateApiKeyResponse,
-        datadog::GetApiKeyResponse,
-        datadog::UpdateApiKeyResponse,
-        datadog::DeleteApiKeyResponse,
-        datadog::ListApplicationKeysResponse,
-        datadog::GetApplicationKeyResponse,
-        datadog::UpdateApplicationKeyResponse,
-        datadog::DeleteApplicationKeyResponse,
-        datadog::ListCurrentUserApplicationKeysResponse,
-        datadog::CreateCurrentUserApplicationKeyResponse,
-        datadog::GetCurrentUserApplicationKeyResponse,
-        datadog::UpdateCurrentUserApplicationKeyResponse,
-        datadog::DeleteCurrentUserApplicationKeyResponse,
-        datadog::ListPersonalAccessTokensResponse,
-        datadog::CreatePersonalAccessTokenResponse,
-        datadog::GetPersonalAccessTokenResponse,
-        datadog::UpdatePersonalAccessTokenResponse,
-        datadog::RevokePersonalAccessTokenResponse,
+    any_of! {
+        "keygate.access.v1", access {
+            WhoAmIRequest WhoAmIResponse
+            ExplainAccessRequest ExplainAccessResponse
+            ListUpstreamsRequest ListUpstreamsResponse
+        }
+        "keygate.datadog.v2", datadog {
+            ListApiKeysRequest ListApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            UpdateApiKeyRequest UpdateApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            ListApplicationKeysRequest ListApplicationKeysResponse
+            GetApplicationKeyRequest GetApplicationKeyResponse
+            UpdateApplicationKeyRequest UpdateApplicationKeyResponse
+            DeleteApplicationKeyRequest DeleteApplicationKeyResponse
+            ListCurrentUserApplicationKeysRequest ListCurrentUserApplicationKeysResponse
+            CreateCurrentUserApplicationKeyRequest CreateCurrentUserApplicationKeyResponse
+            GetCurrentUserApplicationKeyRequest GetCurrentUserApplicationKeyResponse
+            UpdateCurrentUserApplicationKeyRequest UpdateCurrentUserApplicationKeyResponse
+            DeleteCurrentUserApplicationKeyRequest DeleteCurrentUserApplicationKeyResponse
+            ListPersonalAccessTokensRequest ListPersonalAccessTokensResponse
+            CreatePersonalAccessTokenRequest CreatePersonalAccessTokenResponse
+            GetPersonalAccessTokenRequest GetPersonalAccessTokenResponse
+            UpdatePersonalAccessTokenRequest UpdatePersonalAccessTokenResponse
+            RevokePersonalAccessTokenRequest RevokePersonalAccessTokenResponse
+        }
+    }
+    panic!(
+        "{} is not among the messages that are looked at",
+        descriptor.full_name()
     );
-    panic!("{name} is not among the responses that are looked at");
 }

@@ -1,18 +1,12 @@
-//! The program under test: `keygate serve` before the simulators of a sandbox,
-//! with organizations for what a sandbox has none.
+//! The program under test: `keygate serve` before simulators in the test, with
+//! places for what a usual one is no good for.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use keygate::{
-    clock::Clock,
-    random::Random,
-    sandbox::issuer::{Claims, Issuer, Options},
-    tasks::Tasks,
-};
+use keygate::{clock::Clock, sandbox::issuer::Claims};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
-use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 use tokio::net::TcpSocket;
 use tonic::Request;
@@ -22,12 +16,13 @@ use super::{
     method::Method,
 };
 use crate::support::{
-    gateway::{Client, Sandbox, records},
-    http::Http,
-    serve::Gateway,
+    gateway::{Client, records},
+    served::{MAIN, SANDBOX_POLICY, Served, target},
+    upstreams::{Place, inject},
+    vendors,
 };
 
-/// An organization that nobody can be reached for.
+/// A place at which nobody can be reached.
 const NOWHERE: &str = "nowhere";
 /// One whose requests are given up early.
 pub(super) const BRIEF: &str = "brief";
@@ -41,85 +36,86 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// The largest message that is taken, as configured.
 const MOST: usize = 1 << 16;
 
-/// The site that all of this is about.
-const SITE: &str = "datadog/us1";
-
 pub(super) struct Bench {
-    pub(super) sandbox: Sandbox,
-    pub(super) config: PathBuf,
-    serve: Gateway,
+    pub(super) served: Served,
     pub(super) client: Client,
-    control: Http,
+    admin: String,
+    operator: String,
+    nobody: String,
     expired: String,
     /// Its port is taken, and nobody listens there.
     _nowhere: TcpSocket,
-    /// The issuer of expired tokens.
-    _tasks: Tasks,
 }
 
 impl Bench {
-    pub(super) async fn start() -> Self {
-        let sandbox = Sandbox::start();
+    pub(super) async fn start(methods: &[Method]) -> Self {
+        Self::with_policy(SANDBOX_POLICY, methods).await
+    }
+
+    pub(super) async fn with_policy(policy: &str, methods: &[Method]) -> Self {
         let nowhere = TcpSocket::new_v4().unwrap();
         nowhere.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = nowhere.local_addr().unwrap();
-
-        let tasks = Tasks::new();
-        let (clock, random) = (Clock::system(), Random::system());
-        let issuer = Issuer::start(Options::default(), clock.clone(), random, &tasks);
-        let issuer = issuer.await.unwrap();
-        let mut claims = Claims::new("too-late", &["admin"]);
-        let past = clock.unix_seconds() - 3600;
-        claims.extra.insert("exp".to_owned(), past.into());
-        let expired = issuer.mint(&claims).unwrap().expose_secret().to_owned();
-
-        let mut more = format!(
-            "
-[[auth.issuers]]
-issuer = \"{}\"
-audiences = [\"{}\"]
-jwks = \"{}\"
-",
-            issuer.issuer(),
-            issuer.audience(),
-            issuer.jwks_url()
-        );
-        more += &org(NOWHERE, &format!("http://{address}"), "10s");
-        more += &org(BRIEF, sandbox.upstream(SITE), "2s");
-        // a quota is shared by all of an organization: each route gets one of its own
-        for condition in [Condition::RateLimited, Condition::RateLimitedUntil] {
-            for effect in ["read", "reveal", "create", "update", "delete"] {
-                more += &org(&quota(condition, effect), sandbox.upstream(SITE), "10s");
+        let mut places = Vec::new();
+        for vendor in vendors::ALL {
+            let place = |name: &str| Place::new(vendor, name);
+            places.push(place(MAIN));
+            places.push(place(NOWHERE).elsewhere(&format!("http://{address}")));
+            places.push(place(BRIEF).with("timeout = \"2s\""));
+            // a quota that is used up is so for all that it was named for: each
+            // method on a route gets a place of its own
+            let most = methods.iter().map(|it| it.turn).max().unwrap();
+            for condition in [Condition::RateLimited, Condition::RateLimitedUntil] {
+                places.extend((0..=most).map(|turn| place(&quota(condition, turn))));
             }
         }
-        let config = configuration(&sandbox, "table", &more);
-        let serve = Gateway::start(&config).await;
+        let server = format!("conclude_reserve = \"1s\"\nmax_message_bytes = {MOST}");
+        let log = "[log]\nlevel = \"info\"\n";
+        let served = Served::configured(policy, places, &server, log).await;
+        let mut late = Claims::new("too-late", &["admin"]);
+        let past = Clock::system().unix_seconds() - 3600;
+        late.extra.insert("exp".to_owned(), past.into());
         Self {
-            client: serve.client(),
-            control: Http::new(sandbox.upstream(SITE), vec![]),
-            expired,
-            serve,
-            config,
-            sandbox,
+            client: served.client(),
+            admin: served.token("admin", &["admin"]),
+            operator: served.token("operator", &["operator"]),
+            nobody: served.token("nobody", &[]),
+            expired: served.setup.mint(&late),
+            served,
             _nowhere: nowhere,
-            _tasks: tasks,
         }
     }
 
-    /// Makes the simulator do this to every request, and nothing else.
-    pub(super) async fn fault(&self, rule: Option<Json>) {
-        assert_eq!(self.control.delete("/__faults").await.status, 204);
-        if let Some(rule) = rule {
-            let answer = self.control.post("/__faults", &rule).await;
-            assert_eq!(answer.status, 201, "{rule}");
+    /// Makes the simulators do this to every request on these methods' routes,
+    /// and nothing else.
+    pub(super) fn fault<'a>(
+        &self,
+        methods: impl IntoIterator<Item = &'a Method>,
+        rule: impl Fn(&Method) -> Option<Json>,
+    ) {
+        self.served.upstreams.clear();
+        for method in methods {
+            let (Some(vendor), Some(route)) = (method.vendor, &method.route) else {
+                continue;
+            };
+            let Some(mut rule) = rule(method) else {
+                continue;
+            };
+            if rule.get("route").is_none() {
+                rule["route"] = route.as_str().into();
+            }
+            for (place, simulator) in self.served.upstreams.all() {
+                if place.vendor.name == vendor.name {
+                    inject(simulator, rule.clone());
+                }
+            }
         }
     }
 
-    /// The methods of the requests that the simulator received and that such a
+    /// The methods of the requests that the simulators received and that such a
     /// fault hit: `POST`.
-    pub(super) async fn hit_by(&self, fault: &str) -> Vec<String> {
-        let state = self.control.get("/__state").await.json();
-        let requests = state["requests"].as_array().unwrap().iter();
+    pub(super) fn hit_by(&self, fault: &str) -> Vec<String> {
+        let requests = self.served.upstreams.requests().into_iter();
         let hit = requests.filter(|it| it["fault"] == fault);
         hit.map(|it| it["method"].as_str().unwrap().to_owned())
             .collect()
@@ -130,26 +126,25 @@ jwks = \"{}\"
         &self,
         method: &'a Method,
         condition: Condition,
-    ) -> (&'a str, Request<Bytes>) {
-        let id = if condition.needs_a_key() {
-            self.key(method).await
-        } else {
-            NO_KEY.to_owned()
-        };
-        let org = match condition {
+    ) -> (&'a Method, Request<Bytes>) {
+        let place = match condition {
             Condition::NotConfigured => "unheard-of".to_owned(),
             Condition::ConnectionRefused => NOWHERE.to_owned(),
             Condition::RateLimited | Condition::QuotaKnown => {
-                quota(Condition::RateLimited, method.effect)
+                quota(Condition::RateLimited, method.turn)
             }
-            Condition::RateLimitedUntil => quota(condition, method.effect),
-            _ => "main".to_owned(),
+            Condition::RateLimitedUntil => quota(condition, method.turn),
+            _ => MAIN.to_owned(),
         };
-        let mut message = self.message(method, &id, &org);
+        let id = if condition.needs_a_key() {
+            self.key(method, &place).await
+        } else {
+            NO_KEY.to_owned()
+        };
+        let mut message = self.message(method, &id, &place);
         match condition {
             Condition::InvalidRequest => {
-                message.clear_field_by_name("site");
-                message.clear_field_by_name("method");
+                method.spoil(&mut message);
             }
             // as somebody else
             Condition::Denied => {
@@ -168,76 +163,62 @@ jwks = \"{}\"
             Condition::TokenMissing => None,
             Condition::TokenInvalid => Some("not.a.token"),
             Condition::TokenExpired => Some(self.expired.as_str()),
-            Condition::Denied => Some(self.sandbox.token("nobody")),
-            _ => Some(self.sandbox.token("admin")),
+            Condition::Denied => Some(self.nobody.as_str()),
+            _ => Some(self.admin.as_str()),
         };
         let mut request = call(bytes, token, &request_id(condition, method));
         if condition == Condition::Timeout {
             request.set_timeout(DEADLINE);
         }
-        (&method.name, request)
+        (method, request)
     }
 
-    /// Ends it, and returns all that it has recorded.
+    /// A call that nothing is wrong with.
+    pub(super) fn call(
+        &self,
+        method: &Method,
+        id: &str,
+        place: &str,
+        request_id: &str,
+    ) -> Request<Bytes> {
+        let message = self.message(method, id, place).encode_to_vec();
+        call(message.into(), Some(&self.admin), request_id)
+    }
+
+    /// The same by another, whose role is `operator`.
+    pub(super) fn call_of_operator(
+        &self,
+        method: &Method,
+        id: &str,
+        request_id: &str,
+    ) -> Request<Bytes> {
+        let message = self.message(method, id, MAIN).encode_to_vec();
+        call(message.into(), Some(&self.operator), request_id)
+    }
+
+    fn message(&self, method: &Method, id: &str, place: &str) -> DynamicMessage {
+        self.client.request_at(&method.name, id, place)
+    }
+
+    /// What the method can be called on; empty if it takes nothing.
+    pub(super) async fn key(&self, method: &Method, place: &str) -> String {
+        target(&self.client, &method.name, &self.admin, place).await
+    }
+
+    /// Ends the gateway, which writes whatever is still to be written, and
+    /// returns all that it has recorded.
     pub(super) async fn end(self) -> Vec<Json> {
-        let Self { serve, config, .. } = self;
-        end(serve, config).await
-    }
-
-    /// A request that nothing is wrong with.
-    pub(super) fn message(&self, method: &Method, id: &str, org: &str) -> DynamicMessage {
-        let mut message = self.client.request(&method.name, id);
-        if let Some(field) = message.descriptor().get_field_by_name("org") {
-            message.set_field(&field, Value::String(org.to_owned()));
-        }
-        message
-    }
-
-    /// The id of a key that the method can be called with; empty if it takes none.
-    pub(super) async fn key(&self, method: &Method) -> String {
-        const V2: &str = "keygate.datadog.v2.";
-        let input = self.client.method(&method.name).input();
-        let takes = |field| input.get_field_by_name(field).is_some();
-        let maker = if takes("api_key_id") {
-            "ApiKeyService/CreateApiKey"
-        } else if takes("app_key_id") {
-            "CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey"
-        } else if takes("token_id") {
-            "PersonalAccessTokenService/CreatePersonalAccessToken"
-        } else {
-            let ids = input.fields().find(|it| it.name().ends_with("_id"));
-            assert!(ids.is_none(), "{}: say how to make one", method.name);
-            return String::new();
-        };
-        assert!(
-            method.name.starts_with(V2),
-            "{}: say how to make one",
-            method.name
-        );
-        let maker = Method {
-            name: format!("{V2}{maker}"),
-            ..method.clone()
-        };
-        let message = self.message(&maker, "", "main");
-        let token = Some(self.sandbox.token("admin"));
-        let response = self.client.call(&maker.name, token, &message).await.ok();
-        let made = response.fields().find_map(|(_, value)| {
-            let id = value.as_message()?.get_field_by_name("id")?;
-            id.as_str().map(str::to_owned)
+        let Self {
+            mut served, client, ..
+        } = self;
+        // clients' connections, which are here, are to be closed meanwhile
+        drop(client);
+        let ended = tokio::task::spawn_blocking(move || {
+            assert_eq!(served.gateway.process.terminate(), Some(0));
+            records(&served.setup.config(), &[])
         });
-        made.unwrap()
+        ended.await.unwrap()
     }
-}
-
-/// Ends a gateway, which writes whatever is still to be written, and returns all
-/// that it has recorded.
-pub(super) async fn end(mut gateway: Gateway, config: PathBuf) -> Vec<Json> {
-    // clients' connections, which are here, are to be closed meanwhile
-    let ended = tokio::task::spawn_blocking(move || {
-        assert_eq!(gateway.process.terminate(), Some(0));
-        records(&config, &[])
-    });
-    ended.await.unwrap()
 }
 
 /// A call with a request id of its own.
@@ -252,38 +233,7 @@ pub(super) fn call(message: Bytes, token: Option<&str>, request_id: &str) -> Req
     call
 }
 
-/// The organization whose quota such calls use up.
-fn quota(condition: Condition, effect: &str) -> String {
-    format!("{condition:?}-{effect}")
-}
-
-/// A sandbox's configuration with a trail of its own, and more.
-pub(super) fn configuration(sandbox: &Sandbox, name: &str, more: &str) -> PathBuf {
-    let mut text = fs::read_to_string(sandbox.config()).unwrap();
-    let server = format!("[server]\nconclude_reserve = \"1s\"\nmax_message_bytes = {MOST}");
-    for (old, new) in [
-        ("[server]", server),
-        ("sqlite:trail.db", format!("sqlite:{name}.db")),
-        ("level = \"warn\"", "level = \"info\"".to_owned()),
-    ] {
-        assert!(text.contains(old), "{text}");
-        text = text.replace(old, &new);
-    }
-    let path = sandbox.data_dir().join(format!("{name}.toml"));
-    fs::write(&path, text + more).unwrap();
-    path
-}
-
-fn org(name: &str, base_url: &str, timeout: &str) -> String {
-    format!(
-        "
-[[datadog]]
-site = \"us1\"
-org = \"{name}\"
-base_url = \"{base_url}\"
-timeout = \"{timeout}\"
-api_key = {{ file = \"secrets/us1-api-key\" }}
-app_key = {{ file = \"secrets/us1-app-key\" }}
-"
-    )
+/// The place whose quota such calls use up.
+fn quota(condition: Condition, turn: usize) -> String {
+    format!("{condition:?}-{turn}")
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prost_reflect::DynamicMessage;
 use serde_json::{Value as Json, json};
 
 use super::method::Method;
@@ -101,25 +102,29 @@ impl Condition {
         all
     }
 
-    /// What the simulator is told to do.
-    pub(super) fn fault(self) -> Option<Json> {
+    /// What a method's simulator is told to do.
+    pub(super) fn fault(self, method: &Method) -> Option<Json> {
         const PAGE: &str = "<html><body><h1>Sign in to the proxy</h1></body></html>";
-        let errors = json!({ "errors": [WORDS] });
+        let error = |status: u16, headers: Json| {
+            let vendor = method.vendor?;
+            let mut fault = (vendor.error)(WORDS);
+            fault["status"] = status.into();
+            fault["headers"] = headers;
+            Some(fault)
+        };
         let fault = match self {
-            Self::Status(status) => json!({ "status": status, "body": errors }),
-            Self::RateLimited => json!({
-                "status": 429,
-                "body": errors,
-                "headers": {
-                    "retry-after": WAIT.as_secs().to_string(),
-                    "x-ratelimit-name": QUOTA,
-                },
-            }),
-            Self::RateLimitedUntil => json!({
-                "status": 429,
-                "body": errors,
-                "headers": { "x-ratelimit-reset": RESET.as_secs().to_string() },
-            }),
+            Self::Status(status) => error(status, json!({}))?,
+            Self::RateLimited => {
+                let wait = WAIT.as_secs().to_string();
+                error(
+                    429,
+                    json!({ "retry-after": wait, "x-ratelimit-name": QUOTA }),
+                )?
+            }
+            Self::RateLimitedUntil => {
+                let reset = RESET.as_secs().to_string();
+                error(429, json!({ "x-ratelimit-reset": reset }))?
+            }
             Self::HtmlError => json!({ "status": 502, "body": PAGE, "content_type": "text/html" }),
             Self::HtmlAnswer => json!({ "status": 200, "body": PAGE, "content_type": "text/html" }),
             Self::EmptyAnswer => json!({ "status": 200, "body": "" }),
@@ -145,7 +150,12 @@ impl Condition {
     }
 
     /// What the status tells beyond its code, reason and metadata.
-    pub(super) fn problems_of_details(self, answer: &Answer, records: &[Json]) -> Vec<String> {
+    pub(super) fn problems_of_details(
+        self,
+        method: &Method,
+        answer: &Answer,
+        records: &[Json],
+    ) -> Vec<String> {
         let mut problems = Vec::new();
         let (Some(details), Err(status)) = (answer.details(), &answer.result) else {
             return problems;
@@ -163,9 +173,12 @@ impl Condition {
             "field violations",
         );
         if let Some(violations) = violations {
-            let named = violations.field_violations.iter();
-            let mut named = named.filter(|it| it.field == "site" || it.field == "method");
-            want(named.next().is_some(), "no violation of the bad field");
+            let bad = method.spoil(&mut DynamicMessage::new(method.descriptor.input()));
+            let mut named = violations.field_violations.iter();
+            want(
+                named.any(|it| it.field == bad),
+                "no violation of the bad field",
+            );
         }
         want(
             metadata.contains_key("permission") == (self == Self::Denied),

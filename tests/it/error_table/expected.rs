@@ -109,9 +109,9 @@ pub(super) fn of(method: &Method, condition: Condition) -> Option<Expected> {
         C::HtmlError => unavailable().with(502),
         // a page is no proof that a key was removed
         C::HtmlAnswer | C::TruncatedDocument => malformed(),
-        // an answer to a removal has no body to be missing or cut
-        C::EmptyAnswer if method.kind == Kind::Delete => succeeded().with(200),
-        C::TruncatedAnswer if method.kind == Kind::Delete => succeeded().with(204),
+        // an answer that has no body has none to be missing or cut
+        C::EmptyAnswer if method.kind == Kind::Silent => succeeded().with(200),
+        C::TruncatedAnswer if method.kind == Kind::Silent => succeeded().with(204),
         C::EmptyAnswer => malformed(),
         C::TruncatedAnswer => Expected {
             upstream: Some(200..=201),
@@ -124,7 +124,12 @@ pub(super) fn of(method: &Method, condition: Condition) -> Option<Expected> {
 }
 
 impl Expected {
-    pub(super) fn problems_of_answer(&self, request_id: &str, answer: &Answer) -> Vec<String> {
+    pub(super) fn problems_of_answer(
+        &self,
+        method: &Method,
+        request_id: &str,
+        answer: &Answer,
+    ) -> Vec<String> {
         let mut problems = Vec::new();
         let mut want = |right: bool, what: String| {
             if !right {
@@ -138,6 +143,12 @@ impl Expected {
         );
         let told = answer.request_id.as_deref();
         want(told == Some(request_id), format!("request id {told:?}"));
+        let count = answer.messages.len();
+        let right = match self.code {
+            "OK" => method.descriptor.is_server_streaming() || count == 1,
+            _ => count == 0,
+        };
+        want(right, format!("{count} messages"));
         let Some(details) = answer.details() else {
             return problems;
         };
@@ -154,7 +165,8 @@ impl Expected {
         );
         if let End::Outcome(_) = self.end {
             let upstream = told("upstream");
-            let right = upstream.is_some_and(|it| it.starts_with("datadog/us1/"));
+            let upstreams = method.upstreams().unwrap_or_default();
+            let right = upstream.is_some_and(|it| it.starts_with(&upstreams));
             want(right, format!("{metadata:?}: upstream"));
         }
         let status = told("upstream_status").map(|it| it.parse().unwrap());

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use prost::Message as _;
 use serde_json::{Value as Json, json};
 
 use super::{
-    bench::{BRIEF, Bench, call},
+    bench::{BRIEF, Bench},
     expected::{End, Expected, records_of},
     method::{self, Kind, Method},
 };
-use crate::support::gateway::{PATIENCE, records};
+use crate::support::{gateway::PATIENCE, served::MAIN};
 
 #[tokio::test]
 async fn a_call_whose_client_went_away_is_brought_to_an_end_and_recorded() {
-    let bench = Bench::start().await;
     let methods = method::all();
+    let bench = Bench::start(&methods).await;
     let asking: Vec<_> = methods
         .iter()
         .filter(|it| it.kind != Kind::Local)
@@ -74,22 +73,20 @@ fn made() -> Expected {
 
 /// Calls them all, and drops the calls once upstream has received them.
 async fn go_away(bench: &Bench, answer: &str, methods: &[Method], fault: &Json, name: &str) {
+    let place = if answer == "never" { BRIEF } else { MAIN };
     let mut calls = Vec::new();
     for method in methods {
-        let key = bench.key(method).await;
-        let org = if answer == "never" { BRIEF } else { "main" };
-        let message = bench.message(method, &key, org).encode_to_vec();
-        let token = Some(bench.sandbox.token("admin"));
-        let request = call(message.into(), token, &request_id(answer, method));
-        calls.push((method, request));
+        let key = bench.key(method, place).await;
+        let id = request_id(answer, method);
+        calls.push((method, bench.call(method, &key, place, &id)));
     }
-    bench.fault(Some(json!({ "fault": fault }))).await;
+    bench.fault(methods, |_| Some(json!({ "fault": fault })));
     let calls = calls.into_iter().map(|(method, request)| {
         let client = bench.client.clone();
         async move { client.send(&method.name, request).await }
     });
     let received = async {
-        while bench.hit_by(name).await.len() < methods.len() {
+        while bench.hit_by(name).len() < methods.len() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -97,14 +94,14 @@ async fn go_away(bench: &Bench, answer: &str, methods: &[Method], fault: &Json, 
         _ = join_all(calls) => panic!("all were answered before upstream had received all"),
         () = received => {}
     }
-    bench.fault(None).await;
+    bench.fault([], |_| None);
 }
 
 /// Waits until each of the calls has ended.
 async fn all_ended(bench: &Bench, ids: &[&str]) {
     let ended = async {
         loop {
-            let records = records_of(records(&bench.config, &[]));
+            let records = records_of(bench.served.records());
             let ended = |id: &&&str| {
                 let records = records.get(**id).map_or(&[][..], Vec::as_slice);
                 records.iter().any(|it| it["kind"] != "intent")

@@ -1,17 +1,14 @@
 //! Changes that need a look first: whose policy asks for the key's name, which
 //! upstream is asked for before the change itself.
 
-use std::fs;
-
-use prost::Message as _;
 use serde_json::{Value as Json, json};
 
 use super::{
-    bench::{Bench, call, configuration, end},
+    bench::Bench,
     expected::{End, Expected, internals, records_of},
     method::{self, Method},
 };
-use crate::support::serve::Gateway;
+use crate::support::served::{MAIN, SANDBOX_POLICY};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -26,52 +23,40 @@ enum Wrong {
 
 #[tokio::test]
 async fn what_a_look_before_a_change_told_is_not_told_as_the_changes_own() {
-    let bench = Bench::start().await;
-    let path = configuration(&bench.sandbox, "look", "");
-    let text = fs::read_to_string(&path).unwrap();
-    let policy = fs::read_to_string(path.with_file_name("policy.toml")).unwrap();
     // two roles alike but for the names
-    let mut narrowed = policy;
+    let mut policy = SANDBOX_POLICY.to_owned();
     for (role, names) in [("admin", "a key of *"), ("operator", "another *")] {
         let old = format!("[roles.{role}]\n");
-        assert!(narrowed.contains(&old), "{narrowed}");
-        narrowed = narrowed.replace(&old, &format!("{old}names = [\"{names}\"]\n"));
+        assert!(policy.contains(&old), "{policy}");
+        policy = policy.replace(&old, &format!("{old}names = [\"{names}\"]\n"));
     }
-    let narrowed = narrowed.replace("keys = \"own\"", "keys = \"any\"");
-    fs::write(path.with_file_name("narrowed.toml"), narrowed).unwrap();
-    fs::write(&path, text.replace("policy.toml", "narrowed.toml")).unwrap();
-    let gateway = Gateway::start(&path).await;
-    let client = gateway.client();
+    let policy = policy.replace("keys = \"own\"", "keys = \"any\"");
+    let methods = method::all();
+    let bench = Bench::with_policy(&policy, &methods).await;
 
-    let looking = method::all();
-    let looking = looking
-        .iter()
-        .filter(|it| ["update", "delete"].contains(&it.effect));
+    let mut looking: Vec<_> = methods.iter().collect();
+    looking.retain(|it| ["update", "delete"].contains(&it.effect));
     let mut cells = Vec::new();
     for method in looking {
         for wrong in [Wrong::Look, Wrong::Change, Wrong::Name] {
-            let key = bench.key(method).await;
-            bench.fault(wrong.fault(method)).await;
-            let token = match wrong {
-                Wrong::Name => "operator",
-                Wrong::Look | Wrong::Change => "admin",
-            };
-            let token = Some(bench.sandbox.token(token));
+            let key = bench.key(method, MAIN).await;
+            bench.fault([method], |it| wrong.fault(it));
             let id = format!("{wrong:?}.{}", method.name);
-            let message = bench.message(method, &key, "main").encode_to_vec();
-            let answer = client
-                .send(&method.name, call(message.into(), token, &id))
-                .await;
-            cells.push((method.clone(), wrong, id, answer));
+            let call = match wrong {
+                Wrong::Name => bench.call_of_operator(method, &key, &id),
+                Wrong::Look | Wrong::Change => bench.call(method, &key, MAIN, &id),
+            };
+            let answer = bench.client.send(&method.name, call).await;
+            bench.fault([], |_| None);
+            cells.push((method, wrong, id, answer));
         }
     }
-    drop(client);
-    let records = records_of(end(gateway, path).await);
+    let records = records_of(bench.end().await);
     let mut problems = Vec::new();
     for (method, wrong, id, answer) in &cells {
         let expected = wrong.expected();
         let found = expected
-            .problems_of_answer(id, answer)
+            .problems_of_answer(method, id, answer)
             .into_iter()
             .chain(expected.problems_of_records(method, &records[id]))
             .chain(answer.result.as_ref().err().and_then(internals));

@@ -1,8 +1,15 @@
 //! The methods of the contract, and what they are to the table.
 
-use keygate::contract::{Contract, Effect};
+use std::collections::HashMap;
+
+use keygate::contract::Effect;
+use prost_reflect::{DynamicMessage, MethodDescriptor};
 
 use super::condition::Condition;
+use crate::support::{
+    gateway::{self, contract},
+    vendors::Vendor,
+};
 
 /// What becomes of a call, as far as the table cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,19 +20,24 @@ pub(super) enum Kind {
     Read,
     /// Upstream changes something, and tells what.
     Write,
-    /// Upstream removes something; its answer has no body.
-    Delete,
+    /// Upstream changes something; its answer has no body.
+    Silent,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Method {
     /// `keygate.datadog.v2.ApiKeyService/ListApiKeys`
     pub(super) name: String,
+    pub(super) descriptor: MethodDescriptor,
     pub(super) kind: Kind,
     /// `create`
     pub(super) effect: &'static str,
     /// `GET /api/v2/api_keys`; nothing if it asks no upstream.
     pub(super) route: Option<String>,
+    /// Who is asked.
+    pub(super) vendor: Option<&'static Vendor>,
+    /// How many methods on the same path come before it.
+    pub(super) turn: usize,
 }
 
 /// Conditions of a method that asks no upstream, reads no field and is open to
@@ -61,7 +73,7 @@ const LOCAL: [(&str, &[Condition]); 3] = [
 
 impl Method {
     pub(super) fn is_mutation(&self) -> bool {
-        matches!(self.kind, Kind::Write | Kind::Delete)
+        matches!(self.kind, Kind::Write | Kind::Silent)
     }
 
     /// The conditions that apply, if it is one that asks no upstream.
@@ -69,35 +81,67 @@ impl Method {
         let mut local = LOCAL.into_iter();
         local.find_map(|(name, conditions)| (name == self.name).then_some(conditions))
     }
+
+    /// Makes a request invalid. The field that is wrong then.
+    pub(super) fn spoil(&self, request: &mut DynamicMessage) -> &'static str {
+        match self.vendor {
+            Some(vendor) => (vendor.spoil)(request),
+            None => {
+                request.clear_field_by_name("method");
+                "method"
+            }
+        }
+    }
+
+    /// What the names of its upstreams begin with.
+    pub(super) fn upstreams(&self) -> Option<String> {
+        self.vendor.map(|it| it.upstream(it.region, ""))
+    }
 }
 
 /// All of them.
 pub(super) fn all() -> Vec<Method> {
-    let contract = Contract::load().unwrap();
     for (name, _) in LOCAL {
-        assert!(contract.operation(name).is_some(), "{name} is no more");
+        assert!(contract().operation(name).is_some(), "{name} is no more");
     }
-    let method = |it: &keygate::contract::Operation| {
-        let local = LOCAL.iter().any(|(name, _)| *name == it.method);
+    let mut turns: HashMap<_, usize> = HashMap::new();
+    let mut all = Vec::new();
+    for it in contract().operations() {
+        let name = &it.method;
+        let local = LOCAL.iter().any(|(local, _)| local == name);
         assert_eq!(
             local,
             it.route.is_none(),
-            "{}: say which conditions apply",
-            it.method
+            "{name}: say which conditions apply"
         );
+        let descriptor = gateway::method(name);
         let kind = match it.effect {
             _ if local => Kind::Local,
             Effect::Read | Effect::Reveal => Kind::Read,
-            Effect::Create | Effect::Update => Kind::Write,
-            Effect::Delete => Kind::Delete,
-            Effect::Unspecified => panic!("{} has no effect", it.method),
+            Effect::Create | Effect::Update | Effect::Delete => {
+                if descriptor.output().fields().len() == 0 {
+                    Kind::Silent
+                } else {
+                    Kind::Write
+                }
+            }
+            Effect::Unspecified => panic!("{name} has no effect"),
         };
-        Method {
-            name: it.method.clone(),
+        let path = it.route.as_ref().and_then(|it| it.split_once(' '));
+        let turn = path.map_or(0, |(_, path)| {
+            let before = turns.entry(path).or_default();
+            *before += 1;
+            *before - 1
+        });
+        all.push(Method {
+            name: name.clone(),
+            descriptor,
             kind,
             effect: it.effect.name(),
             route: it.route.clone(),
-        }
-    };
-    contract.operations().iter().map(method).collect()
+            vendor: Vendor::of(name),
+            turn,
+        });
+    }
+    all
 }

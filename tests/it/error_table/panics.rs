@@ -18,15 +18,21 @@ use keygate::{
     server::Server,
 };
 use prost::Message as _;
-use prost_reflect::{ReflectMessage as _, Value};
+use prost_reflect::Value;
 use serde_json::Value as Json;
 
 use super::{
-    bench::{NO_KEY, call, configuration},
+    bench::{NO_KEY, call},
     expected::{End, Expected, internals, records_of},
     method,
 };
-use crate::support::gateway::{Client, Sandbox, records};
+use crate::support::{
+    gateway::{Client, records},
+    serve::Setup,
+    served::MAIN,
+    upstreams::{Place, Upstreams},
+    vendors,
+};
 
 /// What the panics say; nobody outside may read it.
 const WORDS: &str = "panicked on purpose in src/error_table.rs";
@@ -104,31 +110,34 @@ impl random::Source for Trap {
 #[tokio::test]
 async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes_on() {
     be_quiet();
-    let sandbox = Sandbox::start();
+    let upstreams = Upstreams::start(Place::everywhere(MAIN)).await;
+    let setup = Setup::new("", &upstreams.config).await;
     let trap = Trap::new();
-    let path = configuration(&sandbox, "panics", "");
-    let config = Config::load(&path).unwrap();
+    let config = Config::load(&setup.config()).unwrap();
     let clock = Clock::from_source(trap.clone());
     let random = Random::from_source(trap.clone());
     let server = Server::start(config, clock, random).await.unwrap();
     let client = Client::new(server.grpc());
-    let token = sandbox.token("admin");
+    let token = setup.token();
+    let token = Some(token.as_str());
 
     // from here on the keys of the issuer are there: nobody else needs the time
     let who = "keygate.access.v1.AccessService/WhoAmI";
     let message = client.request(who, NO_KEY);
-    client.call(who, Some(token), &message).await.ok();
+    client.call(who, token, &message).await.ok();
 
     let mut cells = Vec::new();
     for method in method::all() {
         for n in 1.. {
             let id = format!("{n}.{}", method.name);
-            let mut message = client.request(&method.name, NO_KEY);
-            if let Some(field) = message.descriptor().get_field_by_name("name") {
-                // one name a key, in case upstream minds
-                message.set_field(&field, Value::String(id.clone()));
+            let mut message = client.request_at(&method.name, NO_KEY, MAIN);
+            // one name a key, in case upstream minds
+            for field in method.descriptor.input().fields() {
+                if vendors::NAMES.contains(&field.name()) {
+                    message.set_field(&field, Value::String(id.clone()));
+                }
             }
-            let request = call(message.encode_to_vec().into(), Some(token), &id);
+            let request = call(message.encode_to_vec().into(), token, &id);
             trap.set(n);
             let answer = client.send(&method.name, request).await;
             if trap.disarm() {
@@ -143,7 +152,7 @@ async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes
         }
     }
     server.shutdown().await.unwrap();
-    let records = records_of(records(&path, &[]));
+    let records = records_of(records(&setup.config(), &[]));
     let (mut problems, mut before, mut after) = (Vec::new(), 0, 0);
     let mut begun = None;
     for (method, id, answer) in &cells {
@@ -160,7 +169,7 @@ async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes
         after += usize::from(intended);
         let expected = expected(intended, records);
         let found = expected
-            .problems_of_answer(id, answer)
+            .problems_of_answer(method, id, answer)
             .into_iter()
             .chain(expected.problems_of_records(method, records))
             .chain(answer.result.as_ref().err().and_then(internals));

@@ -8,22 +8,26 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     str::FromStr as _,
+    sync::OnceLock,
     time::Duration,
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tonic::{
     Request, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
 use keygate::contract::{Contract, DESCRIPTOR_SET};
+
+use super::vendors::{self, Vendor};
 
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,13 +196,14 @@ pub(crate) fn records(config: &Path, filter: &[&str]) -> Vec<Json> {
 #[derive(Clone)]
 pub(crate) struct Client {
     channel: Channel,
-    pool: DescriptorPool,
 }
 
 /// What came of a call.
 pub(crate) struct Answer {
-    /// The response, or the status.
-    pub(crate) result: Result<DynamicMessage, Status>,
+    /// What came before it ended: one message, unless it is a stream of any number.
+    pub(crate) messages: Vec<DynamicMessage>,
+    /// How it ended.
+    pub(crate) result: Result<(), Status>,
     /// The request id that came back, if the call got that far.
     pub(crate) request_id: Option<String>,
 }
@@ -225,9 +230,12 @@ impl Answer {
         keygate::status::code_name(code)
     }
 
+    /// The only message of a call that succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> DynamicMessage {
-        self.result.unwrap()
+        self.result.unwrap();
+        let [message] = self.messages.try_into().unwrap();
+        message
     }
 }
 
@@ -236,43 +244,36 @@ impl Client {
         let endpoint = Endpoint::from_str(&format!("http://{address}")).unwrap();
         Self {
             channel: endpoint.connect_lazy(),
-            pool: DescriptorPool::decode(DESCRIPTOR_SET).unwrap(),
         }
     }
 
     /// The method of a full name: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.
     pub(crate) fn method(&self, name: &str) -> MethodDescriptor {
-        let (service, rpc) = name.split_once('/').unwrap();
-        let service = self.pool.get_service_by_name(service).unwrap();
-        service.methods().find(|it| it.name() == rpc).unwrap()
+        method(name)
     }
 
-    /// A request that the gateway finds no fault with: US1, and where the method
-    /// takes one, this id.
-    pub(crate) fn request(&self, name: &str, id: &str) -> DynamicMessage {
-        const YEAR: u64 = 365 * 24 * 60 * 60;
-        let mut request = DynamicMessage::new(self.method(name).input());
-        let fields: Vec<_> = request.descriptor().fields().collect();
-        for field in fields {
-            let value = match field.name() {
-                "site" => Value::EnumNumber(1),
-                "api_key_id" | "app_key_id" | "token_id" => Value::String(id.to_owned()),
-                "name" => Value::String("a key of the tests".to_owned()),
-                "method" => Value::String("keygate.access.v1.AccessService/WhoAmI".to_owned()),
-                "expires_at" => {
-                    let kind = field.kind();
-                    let mut time = DynamicMessage::new(kind.as_message().unwrap().clone());
-                    let now = keygate::clock::Clock::system().unix_seconds();
-                    let end = i64::try_from(now + YEAR).unwrap();
-                    time.set_field_by_name("seconds", Value::I64(end));
-                    Value::Message(time)
-                }
-                "scopes" if field.is_list() => {
-                    Value::List(vec![Value::String("dashboards_read".to_owned())])
-                }
-                _ => continue,
-            };
-            request.set_field(&field, value);
+    /// A request that the gateway finds no fault with, to the default of its
+    /// vendor's places, and about the key or token that this names.
+    pub(crate) fn request(&self, name: &str, target: &str) -> DynamicMessage {
+        let method = self.method(name);
+        let mut request = DynamicMessage::new(method.input());
+        for field in method.input().fields() {
+            if let Some(value) = vendors::value(&field) {
+                request.set_field(&field, value);
+            }
+        }
+        if let Some(key) = vendors::key(&method) {
+            let field = method.input().get_field_by_name(key.field).unwrap();
+            request.set_field(&field, vendors::holding(&field, target));
+        }
+        request
+    }
+
+    /// The same to the place of this name.
+    pub(crate) fn request_at(&self, name: &str, target: &str, place: &str) -> DynamicMessage {
+        let mut request = self.request(name, target);
+        if let Some(vendor) = Vendor::of(name) {
+            request.set_field_by_name(vendor.place, Value::String(place.to_owned()));
         }
         request
     }
@@ -292,32 +293,72 @@ impl Client {
         self.send(name, call).await
     }
 
-    /// Calls a method with a request that is bytes, and metadata, of one's own.
+    /// Calls a method with a request that is bytes, and metadata, of one's own,
+    /// and waits for its end.
     pub(crate) async fn send(&self, name: &str, call: Request<Bytes>) -> Answer {
+        tokio::time::timeout(PATIENCE, self.send_patiently(name, call))
+            .await
+            .expect("a call hangs")
+    }
+
+    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
         let output = self.method(name).output();
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await.unwrap();
         let path = format!("/{name}").parse().unwrap();
-        let result = tokio::time::timeout(PATIENCE, grpc.unary(call, path, Raw))
-            .await
-            .expect("a call hangs");
-        let metadata = match &result {
-            Ok(response) => response.metadata(),
-            Err(status) => status.metadata(),
+        let mut answer = Answer {
+            messages: Vec::new(),
+            result: Ok(()),
+            request_id: None,
         };
-        let request_id = metadata
-            .get("x-request-id")
-            .map(|it| it.to_str().unwrap().to_owned());
-        let result = result.map(|it| DynamicMessage::decode(output, it.into_inner()).unwrap());
-        Answer { result, request_id }
+        match grpc.server_streaming(call, path, Raw).await {
+            Ok(response) => {
+                answer.request_id = request_id(response.metadata());
+                let mut messages = response.into_inner();
+                answer.result = loop {
+                    match messages.message().await {
+                        Ok(Some(message)) => {
+                            let message = DynamicMessage::decode(output.clone(), message);
+                            answer.messages.push(message.unwrap());
+                        }
+                        Ok(None) => break Ok(()),
+                        Err(status) => break Err(status),
+                    }
+                };
+            }
+            Err(status) => {
+                answer.request_id = request_id(status.metadata());
+                answer.result = Err(status);
+            }
+        }
+        answer
     }
+}
+
+fn request_id(metadata: &MetadataMap) -> Option<String> {
+    let id = metadata.get("x-request-id")?;
+    Some(id.to_str().unwrap().to_owned())
+}
+
+/// The table of operations.
+pub(crate) fn contract() -> &'static Contract {
+    static CONTRACT: OnceLock<Contract> = OnceLock::new();
+    CONTRACT.get_or_init(|| Contract::load().unwrap())
 }
 
 /// Every method of the contract, by its full name.
 pub(crate) fn methods() -> Vec<String> {
-    let contract = Contract::load().unwrap();
-    let operations = contract.operations().iter();
+    let operations = contract().operations().iter();
     operations.map(|it| it.method.clone()).collect()
+}
+
+/// The method of a full name: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.
+pub(crate) fn method(name: &str) -> MethodDescriptor {
+    static POOL: OnceLock<DescriptorPool> = OnceLock::new();
+    let pool = POOL.get_or_init(|| DescriptorPool::decode(DESCRIPTOR_SET).unwrap());
+    let (service, rpc) = name.split_once('/').unwrap();
+    let service = pool.get_service_by_name(service).unwrap();
+    service.methods().find(|it| it.name() == rpc).unwrap()
 }
 
 /// A message as its bytes.

@@ -108,8 +108,12 @@ store = \"sqlite:trail.db\"
 
     /// A token of a subject with these roles.
     pub(crate) fn token_of(&self, subject: &str, roles: &[&str]) -> String {
-        let token = self.issuer.mint(&Claims::new(subject, roles));
-        token.unwrap().expose_secret().to_owned()
+        self.mint(&Claims::new(subject, roles))
+    }
+
+    /// A token with these claims.
+    pub(crate) fn mint(&self, claims: &Claims) -> String {
+        self.issuer.mint(claims).unwrap().expose_secret().to_owned()
     }
 
     pub(crate) async fn serve(&self) -> Gateway {

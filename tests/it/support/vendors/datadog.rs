@@ -1,0 +1,97 @@
+//! Datadog.
+
+use keygate::{
+    clock::Clock,
+    random::Random,
+    sandbox::{
+        datadog::{Options, Site},
+        faults::Faults,
+    },
+};
+use secrecy::SecretString;
+use serde_json::{Value as Json, json};
+
+use super::{Key, Simulator, Source, Vendor};
+
+/// What the tests know of it.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: "datadog",
+    region: "us1",
+    place: "org",
+    keys: &[
+        Key {
+            service: "keygate.datadog.v2.ApiKeyService",
+            field: "api_key_id",
+            source: Source::Made("keygate.datadog.v2.ApiKeyService/CreateApiKey"),
+            member: "id",
+        },
+        Key {
+            service: "keygate.datadog.v2.ApplicationKeyService",
+            field: "app_key_id",
+            source: Source::Made(OWN),
+            member: "id",
+        },
+        Key {
+            service: "keygate.datadog.v2.CurrentUserApplicationKeyService",
+            field: "app_key_id",
+            source: Source::Made(OWN),
+            member: "id",
+        },
+        Key {
+            service: "keygate.datadog.v2.PersonalAccessTokenService",
+            field: "token_id",
+            source: Source::Made(
+                "keygate.datadog.v2.PersonalAccessTokenService/CreatePersonalAccessToken",
+            ),
+            member: "id",
+        },
+    ],
+    spoil: |request| {
+        request.clear_field_by_name("site");
+        "site"
+    },
+    error: |words| json!({ "body": { "errors": [words] } }),
+    masters: &["api_key", "app_key"],
+    secrets: &[
+        ("api_keys", "key"),
+        ("application_keys", "key"),
+        ("access_tokens", "key"),
+    ],
+    start: |place, tasks| {
+        let [api_key, app_key] = place.masters();
+        let options = Options {
+            name: format!("{}/{}", place.region, place.name),
+            api_key,
+            app_key,
+            max_api_keys: 10_000,
+            ..Options::default()
+        };
+        Box::pin(async move {
+            let site = Site::start(options, Clock::system(), Random::system(), tasks);
+            Box::new(site.await.unwrap()) as Box<dyn Simulator>
+        })
+    },
+    section: |place| format!("site = \"{}\"\norg = \"{}\"\n", place.region, place.name),
+};
+
+/// Makes an application key of the user.
+const OWN: &str =
+    "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
+
+impl Simulator for Site {
+    fn base_url(&self) -> String {
+        self.base_url()
+    }
+
+    fn state(&self) -> Json {
+        self.state()
+    }
+
+    fn faults(&self) -> &Faults {
+        self.faults()
+    }
+
+    fn masters(&self) -> Vec<SecretString> {
+        vec![self.api_key().clone(), self.app_key().clone()]
+    }
+}
