@@ -2,9 +2,11 @@
 //! conclude. An operation describes itself ([`Operation`]); it has no path of
 //! its own.
 
+pub mod answers;
 pub mod interpret;
 mod narrow;
 pub mod operation;
+pub mod request;
 pub mod stream;
 mod work;
 

@@ -38,6 +38,21 @@ pub struct Request {
     pub secret: Option<SecretString>,
 }
 
+impl Request {
+    /// A request without a body. Only a `GET` is repeatable.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>, route: &'static str) -> Self {
+        Self {
+            repeatable: method == Method::GET,
+            method,
+            path: path.into(),
+            route,
+            body: None,
+            secret: None,
+        }
+    }
+}
+
 /// An answer, of whatever status.
 pub struct Answer {
     /// The status.

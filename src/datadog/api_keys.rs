@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{API_KEY, Attributes, Collection, check_name, operation},
+    operation::{API_KEY, Attributes, Collection, operation},
     query::Query,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         ListApiKeysResponse, UpdateApiKeyRequest, UpdateApiKeyResponse,
         api_key_service_server::ApiKeyService,
     },
-    gateway::{Gateway, operation::Scopes::NotApplicable},
+    gateway::{Gateway, operation::Scopes::NotApplicable, request::check_name},
 };
 
 const API_KEYS: Collection = Collection {

@@ -4,7 +4,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{APPLICATION_KEY, Attributes, Collection, check_name, operation, scopes},
+    operation::{APPLICATION_KEY, Attributes, Collection, operation, scopes},
     query::Query,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Gateway, operation::Scopes::Unscoped},
+    gateway::{Gateway, operation::Scopes::Unscoped, request::check_name},
 };
 
 const ORG: Collection = Collection {

@@ -5,10 +5,13 @@ use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
 
-use super::{query::check_id, site};
+use super::site;
 use crate::{
     contract::proto::keygate::datadog::v2::{Scopes, Site},
-    gateway::operation::{self as gateway, Inspect, Target},
+    gateway::{
+        operation::{self as gateway, Inspect, Target},
+        request::{body, check_id, check_new_name},
+    },
     status::Violation,
     upstream::Request,
 };
@@ -85,33 +88,13 @@ pub struct Collection {
 
 impl Collection {
     fn plan(&self, request: Request, target: Target) -> gateway::Plan {
-        gateway::Plan {
-            request,
-            resource_type: self.kind.name,
-            parent: None,
-            target,
-            name: None,
-            scopes: gateway::Scopes::NotApplicable,
-            inspect: None,
-        }
-    }
-
-    fn request(&self, method: Method, path: String, route: &'static str) -> Request {
-        let repeatable = method == Method::GET;
-        Request {
-            method,
-            path,
-            route,
-            body: None,
-            repeatable,
-            secret: None,
-        }
+        gateway::Plan::new(request, self.kind.name, target)
     }
 
     /// A list.
     #[must_use]
     pub fn list(&self, path: String) -> gateway::Plan {
-        let request = self.request(Method::GET, path, self.path);
+        let request = Request::new(Method::GET, path, self.path);
         self.plan(request, Target::Collection)
     }
 
@@ -125,7 +108,7 @@ impl Collection {
     /// A read of one resource.
     #[must_use]
     pub fn get(&self, id: String, path: String) -> gateway::Plan {
-        let request = self.request(Method::GET, path, self.item);
+        let request = Request::new(Method::GET, path, self.item);
         self.plan(request, Target::Key(id))
     }
 
@@ -137,7 +120,7 @@ impl Collection {
         scopes: gateway::Scopes,
         attributes: A,
     ) -> gateway::Plan {
-        let mut request = self.request(Method::POST, self.path.to_owned(), self.path);
+        let mut request = Request::new(Method::POST, self.path, self.path);
         request.body = Some(self.body(None, attributes));
         gateway::Plan {
             name: Some(name),
@@ -156,8 +139,8 @@ impl Collection {
         scopes: gateway::Scopes,
         attributes: A,
     ) -> gateway::Plan {
-        let inspect = self.request(Method::GET, path.clone(), self.item);
-        let mut request = self.request(Method::PATCH, path, self.item);
+        let inspect = Request::new(Method::GET, path.clone(), self.item);
+        let mut request = Request::new(Method::PATCH, path, self.item);
         request.body = Some(self.body(Some(&id), attributes));
         gateway::Plan {
             name,
@@ -192,8 +175,8 @@ impl Collection {
     #[must_use]
     pub fn delete(&self, id: String, violations: &mut Vec<Violation>) -> gateway::Plan {
         let path = self.path_of(&id, violations);
-        let inspect = self.request(Method::GET, path.clone(), self.item);
-        let request = self.request(Method::DELETE, path, self.item);
+        let inspect = Request::new(Method::GET, path.clone(), self.item);
+        let request = Request::new(Method::DELETE, path, self.item);
         gateway::Plan {
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Key(id))
@@ -217,10 +200,7 @@ impl Collection {
             id,
             attributes,
         };
-        // structs of strings, numbers and lists of them always serialize
-        serde_json::to_vec(&Body { data })
-            .unwrap_or_default()
-            .into()
+        body(&Body { data })
     }
 }
 
@@ -266,26 +246,6 @@ pub fn scopes(
         gateway::Scopes::These(scopes.values.clone()),
         Some(Some(scopes.values)),
     )
-}
-
-/// Checks a name that upstream requires.
-pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
-    match name {
-        None => violations.push(Violation::new("name", "is required by upstream")),
-        Some(name) => check_new_name(Some(name), violations),
-    }
-}
-
-/// Checks a name that may be left out.
-fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
-    // it stands in records, so it is bounded
-    const LONGEST: usize = 1024;
-    let fault = match name {
-        Some(name) if name.trim().is_empty() => "must not be empty",
-        Some(name) if name.len() > LONGEST => "is longer than 1024 bytes",
-        _ => return,
-    };
-    violations.push(Violation::new("name", fault));
 }
 
 /// One operation of Datadog's v2: its method, its messages, and its plan.

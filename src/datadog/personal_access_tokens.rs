@@ -3,8 +3,8 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, check_name, operation},
-    query::{Query, rfc3339},
+    operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, operation},
+    query::Query,
 };
 use crate::{
     contract::proto::keygate::datadog::v2::{
@@ -16,7 +16,11 @@ use crate::{
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
-    gateway::{Gateway, operation::Scopes::These},
+    gateway::{
+        Gateway,
+        operation::Scopes::These,
+        request::{check_name, rfc3339},
+    },
     status::Violation,
 };
 

@@ -1,74 +1,8 @@
-//! Paths and queries, encoded so that nothing in a request reaches another route.
+//! Queries as Datadog writes them: pages, sort orders, related resources.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use prost_types::Timestamp;
+pub use crate::gateway::request::Query;
 
-use crate::status::Violation;
-
-/// Everything but RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// The longest id and filter that are sent on, in bytes.
-const LONGEST_ID: usize = 128;
-const LONGEST_FILTER: usize = 1024;
-
-/// Checks an id that becomes a part of a path. Ids of upstream's are UUIDs; what
-/// could be read as anything but one part of a path is refused.
-pub fn check_id(field: &'static str, id: &str, violations: &mut Vec<Violation>) {
-    let fault = if id.is_empty() {
-        "is required"
-    } else if id.len() > LONGEST_ID {
-        "is longer than 128 characters"
-    } else if !id
-        .bytes()
-        .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_'))
-    {
-        "may hold letters, digits, `-` and `_` only"
-    } else {
-        return;
-    };
-    violations.push(Violation::new(field, fault));
-}
-
-/// A path with a query, in the making.
-#[derive(Debug)]
-pub struct Query<'v> {
-    path: String,
-    violations: &'v mut Vec<Violation>,
-}
-
-impl<'v> Query<'v> {
-    /// A path without a query yet. What is wrong with its parameters goes into
-    /// `violations`.
-    pub fn new(path: impl Into<String>, violations: &'v mut Vec<Violation>) -> Self {
-        Self {
-            path: path.into(),
-            violations,
-        }
-    }
-
-    /// The path and query.
-    #[must_use]
-    pub fn finish(self) -> String {
-        self.path
-    }
-
-    fn violate(&mut self, field: &'static str, fault: &str) {
-        self.violations.push(Violation::new(field, fault));
-    }
-
-    fn push(&mut self, name: &str, value: &str) {
-        self.path
-            .push(if self.path.contains('?') { '&' } else { '?' });
-        self.path.extend(utf8_percent_encode(name, ENCODED));
-        self.path.push('=');
-        self.path.extend(utf8_percent_encode(value, ENCODED));
-    }
-
+impl Query<'_> {
     /// `page[size]` and `page[number]`.
     #[must_use]
     pub fn page(mut self, size: Option<i32>, number: Option<i32>) -> Self {
@@ -77,45 +11,7 @@ impl<'v> Query<'v> {
             Some(_) => self.violate("page_size", "must be from 1 to 100"),
             None => {}
         }
-        match number {
-            Some(number) if number >= 0 => self.push("page[number]", &number.to_string()),
-            Some(_) => self.violate("page_number", "must not be negative"),
-            None => {}
-        }
-        self
-    }
-
-    /// A text.
-    #[must_use]
-    pub fn text(mut self, field: &'static str, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) if value.len() > LONGEST_FILTER => {
-                self.violate(field, "is longer than 1024 bytes");
-            }
-            Some(value) => self.push(name, value),
-            None => {}
-        }
-        self
-    }
-
-    /// A truth.
-    #[must_use]
-    pub fn flag(mut self, name: &str, value: Option<bool>) -> Self {
-        if let Some(value) = value {
-            self.push(name, if value { "true" } else { "false" });
-        }
-        self
-    }
-
-    /// A time, in RFC 3339.
-    #[must_use]
-    pub fn time(mut self, field: &'static str, name: &str, value: Option<&Timestamp>) -> Self {
-        match value.map(|it| rfc3339(*it)) {
-            Some(Some(time)) => self.push(name, &time),
-            Some(None) => self.violate(field, "is not a time from year 1 to 9999"),
-            None => {}
-        }
-        self
+        self.count("page_number", "page[number]", number)
     }
 
     /// A value of a closed set by its number; 0 is none. `known` gives upstream's
@@ -153,57 +49,5 @@ impl<'v> Query<'v> {
             self.push("include", &names.join(","));
         }
         self
-    }
-
-    /// A text, any number of times.
-    #[must_use]
-    pub fn texts(mut self, field: &'static str, name: &str, values: &[String]) -> Self {
-        if values.len() > 100 {
-            self.violate(field, "has more than 100 values");
-            return self;
-        }
-        values
-            .iter()
-            .fold(self, |query, value| query.text(field, name, Some(value)))
-    }
-}
-
-/// A time in RFC 3339; `None` if it is not one of years 1 to 9999.
-#[must_use]
-pub fn rfc3339(time: Timestamp) -> Option<String> {
-    const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-    let valid = YEARS.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
-    valid.then(|| time.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn no_id_reaches_another_route(id in ".*") {
-            let mut violations = Vec::new();
-            check_id("id", &id, &mut violations);
-            let plain = !id.is_empty() && id.len() <= 128
-                && id.chars().all(|it| it.is_ascii_alphanumeric() || it == '-' || it == '_');
-            prop_assert_eq!(violations.is_empty(), plain);
-        }
-
-        #[test]
-        fn no_text_leaves_its_parameter(text in ".{0,200}") {
-            let mut violations = Vec::new();
-            let path = Query::new("/a", &mut violations).text("f", "filter[x]", Some(&text)).finish();
-            let uri: http::Uri = path.parse().unwrap();
-            prop_assert_eq!(uri.path(), "/a");
-            let query = uri.query().unwrap();
-            prop_assert!(!query.contains(['&', '#', ' ', '+']));
-            let (name, value) = query.split_once('=').unwrap();
-            prop_assert_eq!(name, "filter%5Bx%5D");
-            let value = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
-            prop_assert_eq!(value, text);
-        }
     }
 }

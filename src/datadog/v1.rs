@@ -12,15 +12,13 @@ use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{
-    Datadog,
-    operation::{Kind, check_name},
-    query::check_id,
-    site,
-};
+use super::{Datadog, operation::Kind, site};
 use crate::{
     contract::proto::keygate::datadog::v2::Site,
-    gateway::operation::{Found, Inspect, Plan, Scopes, Target, Vendor},
+    gateway::{
+        operation::{Found, Inspect, Plan, Scopes, Target, Vendor},
+        request::{body, check_id, check_name},
+    },
     json::{self, Members},
     status::{Error, Violation},
     upstream::Request,
@@ -90,36 +88,19 @@ struct Keys {
 
 impl Keys {
     fn plan(&self, request: Request, target: Target) -> Plan {
-        Plan {
-            request,
-            resource_type: self.kind.name,
-            parent: None,
-            target,
-            name: None,
-            scopes: Scopes::NotApplicable,
-            inspect: None,
-        }
+        Plan::new(request, self.kind.name, target)
     }
 
     /// A request about all of them, or about a new one.
     fn all(&self, method: Method) -> Request {
-        Request {
-            repeatable: method == Method::GET,
-            method,
-            path: self.path.to_owned(),
-            route: self.path,
-            body: None,
-            secret: None,
-        }
+        Request::new(method, self.path, self.path)
     }
 
     /// A request about one of them.
     fn one(&self, method: Method, key: &str) -> Request {
         Request {
-            path: format!("{}/{key}", self.path),
-            route: self.item,
             secret: Some(key.into()),
-            ..self.all(method)
+            ..Request::new(method, format!("{}/{key}", self.path), self.item)
         }
     }
 
@@ -181,10 +162,7 @@ fn named(name: &str, violations: &mut Vec<Violation>) -> Bytes {
         name: &'a str,
     }
     check_name(Some(name), violations);
-    // a string always serializes
-    serde_json::to_vec(&Body { name })
-        .unwrap_or_default()
-        .into()
+    body(&Body { name })
 }
 
 /// One operation of Datadog's v1: its method, its messages, and its plan.

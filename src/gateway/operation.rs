@@ -105,6 +105,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan without a name, scopes or a read before it.
+    #[must_use]
+    pub fn new(request: upstream::Request, resource_type: &'static str, target: Target) -> Self {
+        Self {
+            request,
+            resource_type,
+            parent: None,
+            target,
+            name: None,
+            scopes: Scopes::NotApplicable,
+            inspect: None,
+        }
+    }
+
     /// Notes for the call's records what it is about.
     pub(super) fn note(&self, call: &Call) {
         let mut resource = audit::Resource {

@@ -10,8 +10,11 @@ use crate::{
         GetApplicationKeyResponse, ListApiKeysResponse, ListApplicationKeysResponse,
         UpdateApiKeyResponse, UpdateApplicationKeyResponse,
     },
-    gateway::operation::{Answer, Key},
-    json::{self, Field as _, Fit, Malformed, object},
+    gateway::{
+        answers::{Resource, answers},
+        operation::Key,
+    },
+    json::{self, Field as _, Fit, object},
 };
 
 /// `2019-08-02 15:31:07`, which is UTC though it does not say so.
@@ -45,15 +48,9 @@ object! {
     }
 }
 
-/// A key that is known by its value.
-trait Secret {
-    fn key(&self) -> Key<'_>;
-    fn conceal(&mut self);
-}
-
-macro_rules! secrets {
+macro_rules! resources {
     ($($message:ident . $value:ident),* $(,)?) => {$(
-        impl Secret for $message {
+        impl Resource for $message {
             fn key(&self) -> Key<'_> {
                 Key {
                     id: None,
@@ -70,76 +67,25 @@ macro_rules! secrets {
     )*};
 }
 
-secrets!(ApiKey.key, ApplicationKey.hash);
+resources!(ApiKey.key, ApplicationKey.hash);
 
-macro_rules! lists {
-    ($($response:ident . $keys:ident),* $(,)?) => {$(
-        impl Answer for $response {
-            fn read(body: &[u8]) -> Result<Self, Malformed> {
-                let (keys, rest) = json::object::unwrap(body, stringify!($keys))?;
-                let $keys = json::object::read_list(keys)?;
-                Ok(Self { $keys, additional_members: rest })
-            }
-
-            fn keys(&self) -> Vec<Key<'_>> {
-                self.$keys.iter().map(Secret::key).collect()
-            }
-
-            fn retain(&mut self, keep: &[bool]) {
-                let mut keep = keep.iter();
-                self.$keys.retain(|_| keep.next().is_some_and(|it| *it));
-            }
-
-            fn conceal(&mut self) {
-                self.$keys.iter_mut().for_each(Secret::conceal);
-                self.additional_members = None;
-            }
-        }
-    )*};
+answers! {
+    list ListApiKeysResponse.api_keys in "api_keys";
+    one CreateApiKeyResponse.api_key in "api_key";
+    one GetApiKeyResponse.api_key in "api_key";
+    one UpdateApiKeyResponse.api_key in "api_key";
+    one DeleteApiKeyResponse.api_key in "api_key";
+    list ListApplicationKeysResponse.application_keys in "application_keys";
+    one CreateApplicationKeyResponse.application_key in "application_key";
+    one GetApplicationKeyResponse.application_key in "application_key";
+    one UpdateApplicationKeyResponse.application_key in "application_key";
+    one DeleteApplicationKeyResponse.application_key in "application_key";
 }
-
-macro_rules! singles {
-    ($($response:ident . $key:ident),* $(,)?) => {$(
-        impl Answer for $response {
-            fn read(body: &[u8]) -> Result<Self, Malformed> {
-                let (key, rest) = json::object::unwrap(body, stringify!($key))?;
-                let $key = Some(json::object::read(key)?);
-                Ok(Self { $key, additional_members: rest })
-            }
-
-            fn keys(&self) -> Vec<Key<'_>> {
-                self.$key.iter().map(Secret::key).collect()
-            }
-
-            fn retain(&mut self, _: &[bool]) {}
-
-            fn conceal(&mut self) {
-                self.$key.iter_mut().for_each(Secret::conceal);
-                self.additional_members = None;
-            }
-        }
-    )*};
-}
-
-lists!(
-    ListApiKeysResponse.api_keys,
-    ListApplicationKeysResponse.application_keys,
-);
-
-singles!(
-    CreateApiKeyResponse.api_key,
-    GetApiKeyResponse.api_key,
-    UpdateApiKeyResponse.api_key,
-    DeleteApiKeyResponse.api_key,
-    CreateApplicationKeyResponse.application_key,
-    GetApplicationKeyResponse.application_key,
-    UpdateApplicationKeyResponse.application_key,
-    DeleteApplicationKeyResponse.application_key,
-);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::operation::Answer as _;
 
     fn read(text: &str) -> ApiKey {
         let body = format!(r#"{{"api_key": {{"created": {text}}}}}"#);

@@ -12,7 +12,8 @@ use super::{Caller, KINDS, VERBS};
 use crate::support::{
     gateway::Sandbox,
     http::Http,
-    served::{Org, SANDBOX_POLICY, Served, inject},
+    served::{MAIN, SANDBOX_POLICY, Served},
+    upstreams::{Place, inject},
 };
 
 /// The records about a secret, as `keygate audit list --secret -` finds them.
@@ -83,8 +84,7 @@ const ODD: [&str; 2] = ["odd-canary_one-7d1f", "canarytwo"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_upstream_repeats_of_it_goes_no_further() {
-    let orgs = vec![Org::new("us1", "main", None)];
-    let mut served = Served::start(SANDBOX_POLICY, orgs, "trace").await;
+    let mut served = Served::start(SANDBOX_POLICY, Place::everywhere(MAIN), "trace").await;
     let admin = Caller::new(served.client(), served.token("admin", &["admin"]));
     let mut seen = Vec::new();
     for key in ODD {
