@@ -1,6 +1,6 @@
 //! Datadog's answers, as responses of the contract.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     jsonapi::{self, Document, resource},
@@ -18,12 +18,15 @@ use crate::{
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
         UpdatePersonalAccessTokenResponse, included_resource::Resource,
     },
-    gateway::operation::{Answer, Key},
+    gateway::{
+        operation::{Answer, Key},
+        stream::{Numbered, Paging},
+    },
     json::{Malformed, Members},
 };
 
 /// A key or token of Datadog's.
-trait Secret {
+pub(super) trait Secret {
     fn key(&self) -> Key<'_>;
     /// Ids of the resources that it points at.
     fn references(&self) -> Vec<&str>;
@@ -78,28 +81,79 @@ fn conceal_included(included: &mut Vec<IncludedResource>) {
     });
 }
 
-/// Keeps the resources that the kept keys point at, and the roles of users kept.
-fn retain_included<S: Secret>(included: &mut Vec<IncludedResource>, keys: &[S]) {
-    let mut wanted: HashSet<String> = keys
-        .iter()
-        .flat_map(Secret::references)
-        .map(str::to_owned)
-        .collect();
-    for it in included.iter() {
+/// What of the included resources keys point at: by id, and the roles of users
+/// among them.
+fn wanted<'a, S: Secret>(included: &[IncludedResource], keys: &'a [S]) -> HashSet<Cow<'a, str>> {
+    let references = keys.iter().flat_map(Secret::references);
+    let mut wanted: HashSet<_> = references.map(Cow::Borrowed).collect();
+    for it in included {
         if let Some(Resource::User(user)) = &it.resource
-            && wanted.contains(&user.id)
+            && wanted.contains(user.id.as_str())
         {
             let roles = user.roles.iter().flat_map(|it| &it.data);
-            wanted.extend(roles.map(|it| it.id.clone()));
+            wanted.extend(roles.map(|it| Cow::Owned(it.id.clone())));
         }
     }
-    included.retain(|it| match &it.resource {
-        Some(Resource::User(it)) => wanted.contains(&it.id),
-        Some(Resource::Role(it)) => wanted.contains(&it.id),
-        Some(Resource::LeakedKey(it)) => wanted.contains(&it.id),
-        Some(Resource::Other(_)) | None => false,
-    });
+    wanted
 }
+
+fn is_wanted(it: &IncludedResource, wanted: &HashSet<Cow<'_, str>>) -> bool {
+    match &it.resource {
+        Some(Resource::User(it)) => wanted.contains(it.id.as_str()),
+        Some(Resource::Role(it)) => wanted.contains(it.id.as_str()),
+        Some(Resource::LeakedKey(it)) => wanted.contains(it.id.as_str()),
+        Some(Resource::Other(_)) | None => false,
+    }
+}
+
+/// Keeps the resources that the kept keys point at, and the roles of users kept.
+fn retain_included<S: Secret>(included: &mut Vec<IncludedResource>, keys: &[S]) {
+    let wanted = wanted(included, keys);
+    included.retain(|it| is_wanted(it, &wanted));
+}
+
+/// The included resources that one key points at.
+pub(super) fn included_of<S: Secret>(
+    included: &[IncludedResource],
+    key: &S,
+) -> Vec<IncludedResource> {
+    let wanted = wanted(included, std::slice::from_ref(key));
+    let included = included.iter().filter(|it| is_wanted(it, &wanted));
+    included.cloned().collect()
+}
+
+/// Pages by number, 100 resources each, in the order of creation.
+pub(super) const PAGING: Paging = Paging::Numbered(Numbered {
+    size: 100,
+    query: |number| format!("page%5Bsize%5D=100&page%5Bnumber%5D={number}&sort=created_at"),
+});
+
+/// An operation that streams a list: its message with the one resource, and the
+/// list's field with all of them.
+macro_rules! pages {
+    ($operation:ident => $message:ident . $key:ident of $keys:ident) => {
+        impl $crate::gateway::Pages for $operation {
+            type Item = $message;
+            const PAGING: $crate::gateway::stream::Paging = $crate::datadog::answers::PAGING;
+
+            fn total(page: &Self::Response) -> Option<u64> {
+                let total = page.meta.as_ref()?.total_filtered_count?;
+                u64::try_from(total).ok()
+            }
+
+            fn items(page: Self::Response) -> Vec<Self::Item> {
+                let included = page.included;
+                let items = page.$keys.into_iter().map(|key| $message {
+                    included: $crate::datadog::answers::included_of(&included, &key),
+                    $key: Some(key),
+                });
+                items.collect()
+            }
+        }
+    };
+}
+
+pub(super) use pages;
 
 /// The parts of an answer with one resource.
 #[derive(Debug)]

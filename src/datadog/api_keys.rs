@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    answers::pages,
     operation::{API_KEY, Attributes, Collection, operation},
     query::Query,
 };
@@ -10,10 +11,10 @@ use crate::{
     contract::proto::keygate::datadog::v2::{
         ApiKeyInclude, ApiKeySort, CreateApiKeyRequest, CreateApiKeyResponse, DeleteApiKeyRequest,
         DeleteApiKeyResponse, GetApiKeyRequest, GetApiKeyResponse, ListApiKeysRequest,
-        ListApiKeysResponse, UpdateApiKeyRequest, UpdateApiKeyResponse,
-        api_key_service_server::ApiKeyService,
+        ListApiKeysResponse, StreamApiKeysRequest, StreamApiKeysResponse, UpdateApiKeyRequest,
+        UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
-    gateway::{Gateway, operation::Scopes::NotApplicable, request::check_name},
+    gateway::{Gateway, Items, operation::Scopes::NotApplicable, request::check_name},
 };
 
 const API_KEYS: Collection = Collection {
@@ -45,26 +46,64 @@ fn include(include: ApiKeyInclude) -> Option<&'static str> {
     })
 }
 
+/// The filters and includes that a list and a stream have in common.
+macro_rules! filtered {
+    ($it:ident, $query:expr) => {
+        $query
+            .text("filter", "filter", $it.filter.as_deref())
+            .time(
+                "created_at_start",
+                "filter[created_at][start]",
+                $it.created_at_start.as_ref(),
+            )
+            .time(
+                "created_at_end",
+                "filter[created_at][end]",
+                $it.created_at_end.as_ref(),
+            )
+            .time(
+                "modified_at_start",
+                "filter[modified_at][start]",
+                $it.modified_at_start.as_ref(),
+            )
+            .time(
+                "modified_at_end",
+                "filter[modified_at][end]",
+                $it.modified_at_end.as_ref(),
+            )
+            .include(&$it.include, include)
+            .flag(
+                "filter[remote_config_read_enabled]",
+                $it.remote_config_read_enabled,
+            )
+            .text("category", "filter[category]", $it.category.as_deref())
+            .finish()
+    };
+}
+
 operation! {
     /// GET /api/v2/api_keys
     ListApiKeys = "keygate.datadog.v2.ApiKeyService/ListApiKeys",
     ListApiKeysRequest => ListApiKeysResponse,
     |it, violations| {
-        let path = Query::new(API_KEYS.path, violations)
+        let query = Query::new(API_KEYS.path, violations)
             .page(it.page_size, it.page_number)
-            .sort(it.sort, sort)
-            .text("filter", "filter", it.filter.as_deref())
-            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
-            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
-            .time("modified_at_start", "filter[modified_at][start]", it.modified_at_start.as_ref())
-            .time("modified_at_end", "filter[modified_at][end]", it.modified_at_end.as_ref())
-            .include(&it.include, include)
-            .flag("filter[remote_config_read_enabled]", it.remote_config_read_enabled)
-            .text("category", "filter[category]", it.category.as_deref())
-            .finish();
-        API_KEYS.list(path)
+            .sort(it.sort, sort);
+        API_KEYS.list(filtered!(it, query))
     }
 }
+
+operation! {
+    /// GET /api/v2/api_keys, page by page
+    StreamApiKeys = "keygate.datadog.v2.ApiKeyService/StreamApiKeys",
+    StreamApiKeysRequest => ListApiKeysResponse,
+    |it, violations| {
+        let query = Query::new(API_KEYS.path, violations);
+        API_KEYS.list(filtered!(it, query))
+    }
+}
+
+pages!(StreamApiKeys => StreamApiKeysResponse.api_key of api_keys);
 
 operation! {
     /// POST /api/v2/api_keys
@@ -126,6 +165,15 @@ impl ApiKeyService for Gateway {
         request: Request<ListApiKeysRequest>,
     ) -> Result<Response<ListApiKeysResponse>, Status> {
         self.unary::<ListApiKeys>(request).await
+    }
+
+    type StreamApiKeysStream = Items<StreamApiKeysResponse>;
+
+    async fn stream_api_keys(
+        &self,
+        request: Request<StreamApiKeysRequest>,
+    ) -> Result<Response<Self::StreamApiKeysStream>, Status> {
+        self.stream::<StreamApiKeys>(request).await
     }
 
     async fn create_api_key(

@@ -4,6 +4,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    answers::pages,
     operation::{APPLICATION_KEY, Attributes, Collection, operation, scopes},
     query::Query,
 };
@@ -16,13 +17,15 @@ use crate::{
         GetApplicationKeyResponse, GetCurrentUserApplicationKeyRequest,
         GetCurrentUserApplicationKeyResponse, ListApplicationKeysRequest,
         ListApplicationKeysResponse, ListCurrentUserApplicationKeysRequest,
-        ListCurrentUserApplicationKeysResponse, UpdateApplicationKeyRequest,
+        ListCurrentUserApplicationKeysResponse, StreamApplicationKeysRequest,
+        StreamApplicationKeysResponse, StreamCurrentUserApplicationKeysRequest,
+        StreamCurrentUserApplicationKeysResponse, UpdateApplicationKeyRequest,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyRequest,
         UpdateCurrentUserApplicationKeyResponse,
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Gateway, operation::Scopes::Unscoped, request::check_name},
+    gateway::{Gateway, Items, operation::Scopes::Unscoped, request::check_name},
 };
 
 const ORG: Collection = Collection {
@@ -58,23 +61,50 @@ fn include(include: ApplicationKeyInclude) -> Option<&'static str> {
     })
 }
 
+/// The filters and includes that lists and streams have in common.
+macro_rules! filtered {
+    ($it:ident, $query:expr) => {
+        $query
+            .text("filter", "filter", $it.filter.as_deref())
+            .time(
+                "created_at_start",
+                "filter[created_at][start]",
+                $it.created_at_start.as_ref(),
+            )
+            .time(
+                "created_at_end",
+                "filter[created_at][end]",
+                $it.created_at_end.as_ref(),
+            )
+            .include(&$it.include, include)
+    };
+}
+
 operation! {
     /// GET /api/v2/application_keys
     ListApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/ListApplicationKeys",
     ListApplicationKeysRequest => ListApplicationKeysResponse,
     |it, violations| {
-        let path = Query::new(ORG.path, violations)
+        let query = Query::new(ORG.path, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
-            .text("filter", "filter", it.filter.as_deref())
-            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
-            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
-            .text("owned_by", "filter[owned_by]", it.owned_by.as_deref())
-            .include(&it.include, include)
-            .finish();
-        ORG.list(path)
+            .text("owned_by", "filter[owned_by]", it.owned_by.as_deref());
+        ORG.list(filtered!(it, query).finish())
     }
 }
+
+operation! {
+    /// GET /api/v2/application_keys, page by page
+    StreamApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/StreamApplicationKeys",
+    StreamApplicationKeysRequest => ListApplicationKeysResponse,
+    |it, violations| {
+        let query = Query::new(ORG.path, violations)
+            .text("owned_by", "filter[owned_by]", it.owned_by.as_deref());
+        ORG.list(filtered!(it, query).finish())
+    }
+}
+
+pages!(StreamApplicationKeys => StreamApplicationKeysResponse.application_key of application_keys);
 
 operation! {
     /// GET /api/v2/application_keys/{app_key_id}
@@ -111,16 +141,27 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/ListCurrentUserApplicationKeys",
     ListCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
     |it, violations| {
-        let path = Query::new(CURRENT_USER.path, violations)
+        let query = Query::new(CURRENT_USER.path, violations)
             .page(it.page_size, it.page_number)
-            .sort(it.sort, sort)
-            .text("filter", "filter", it.filter.as_deref())
-            .time("created_at_start", "filter[created_at][start]", it.created_at_start.as_ref())
-            .time("created_at_end", "filter[created_at][end]", it.created_at_end.as_ref())
-            .include(&it.include, include)
-            .finish();
-        CURRENT_USER.list(path)
+            .sort(it.sort, sort);
+        CURRENT_USER.list(filtered!(it, query).finish())
     }
+}
+
+operation! {
+    /// GET /api/v2/current_user/application_keys, page by page
+    StreamCurrentUserApplicationKeys =
+        "keygate.datadog.v2.CurrentUserApplicationKeyService/StreamCurrentUserApplicationKeys",
+    StreamCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
+    |it, violations| {
+        let query = Query::new(CURRENT_USER.path, violations);
+        CURRENT_USER.list(filtered!(it, query).finish())
+    }
+}
+
+pages! {
+    StreamCurrentUserApplicationKeys =>
+        StreamCurrentUserApplicationKeysResponse.application_key of application_keys
 }
 
 operation! {
@@ -181,6 +222,15 @@ impl ApplicationKeyService for Gateway {
         self.unary::<ListApplicationKeys>(request).await
     }
 
+    type StreamApplicationKeysStream = Items<StreamApplicationKeysResponse>;
+
+    async fn stream_application_keys(
+        &self,
+        request: Request<StreamApplicationKeysRequest>,
+    ) -> Result<Response<Self::StreamApplicationKeysStream>, Status> {
+        self.stream::<StreamApplicationKeys>(request).await
+    }
+
     async fn get_application_key(
         &self,
         request: Request<GetApplicationKeyRequest>,
@@ -210,6 +260,16 @@ impl CurrentUserApplicationKeyService for Gateway {
         request: Request<ListCurrentUserApplicationKeysRequest>,
     ) -> Result<Response<ListCurrentUserApplicationKeysResponse>, Status> {
         self.unary::<ListCurrentUserApplicationKeys>(request).await
+    }
+
+    type StreamCurrentUserApplicationKeysStream = Items<StreamCurrentUserApplicationKeysResponse>;
+
+    async fn stream_current_user_application_keys(
+        &self,
+        request: Request<StreamCurrentUserApplicationKeysRequest>,
+    ) -> Result<Response<Self::StreamCurrentUserApplicationKeysStream>, Status> {
+        self.stream::<StreamCurrentUserApplicationKeys>(request)
+            .await
     }
 
     async fn create_current_user_application_key(

@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    answers::pages,
     operation::{Attributes, Collection, PERSONAL_ACCESS_TOKEN, operation},
     query::Query,
 };
@@ -12,12 +13,13 @@ use crate::{
         CreatePersonalAccessTokenResponse, GetPersonalAccessTokenRequest,
         GetPersonalAccessTokenResponse, ListPersonalAccessTokensRequest,
         ListPersonalAccessTokensResponse, RevokePersonalAccessTokenRequest,
-        RevokePersonalAccessTokenResponse, UpdatePersonalAccessTokenRequest,
+        RevokePersonalAccessTokenResponse, StreamPersonalAccessTokensRequest,
+        StreamPersonalAccessTokensResponse, UpdatePersonalAccessTokenRequest,
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
     gateway::{
-        Gateway,
+        Gateway, Items,
         operation::Scopes::These,
         request::{check_name, rfc3339},
     },
@@ -54,22 +56,44 @@ fn include(include: AccessTokenInclude) -> Option<&'static str> {
     })
 }
 
+/// The filters and includes that a list and a stream have in common.
+macro_rules! filtered {
+    ($it:ident, $query:expr) => {
+        $query
+            .text("filter", "filter", $it.filter.as_deref())
+            .texts("owned_by", "filter[owned_by]", &$it.owned_by)
+            .flag("filter[leaked]", $it.leaked)
+            .include(&$it.include, include)
+            .finish()
+    };
+}
+
 operation! {
     /// GET /api/v2/personal_access_tokens
     ListPersonalAccessTokens =
         "keygate.datadog.v2.PersonalAccessTokenService/ListPersonalAccessTokens",
     ListPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
     |it, violations| {
-        let path = Query::new(TOKENS.path, violations)
+        let query = Query::new(TOKENS.path, violations)
             .page(it.page_size, it.page_number)
-            .sort(it.sort, sort)
-            .text("filter", "filter", it.filter.as_deref())
-            .texts("owned_by", "filter[owned_by]", &it.owned_by)
-            .flag("filter[leaked]", it.leaked)
-            .include(&it.include, include)
-            .finish();
-        TOKENS.list(path)
+            .sort(it.sort, sort);
+        TOKENS.list(filtered!(it, query))
     }
+}
+
+operation! {
+    /// GET /api/v2/personal_access_tokens, page by page
+    StreamPersonalAccessTokens =
+        "keygate.datadog.v2.PersonalAccessTokenService/StreamPersonalAccessTokens",
+    StreamPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
+    |it, violations| {
+        let query = Query::new(TOKENS.path, violations);
+        TOKENS.list(filtered!(it, query))
+    }
+}
+
+pages! {
+    StreamPersonalAccessTokens => StreamPersonalAccessTokensResponse.access_token of access_tokens
 }
 
 operation! {
@@ -138,6 +162,15 @@ impl PersonalAccessTokenService for Gateway {
         request: Request<ListPersonalAccessTokensRequest>,
     ) -> Result<Response<ListPersonalAccessTokensResponse>, Status> {
         self.unary::<ListPersonalAccessTokens>(request).await
+    }
+
+    type StreamPersonalAccessTokensStream = Items<StreamPersonalAccessTokensResponse>;
+
+    async fn stream_personal_access_tokens(
+        &self,
+        request: Request<StreamPersonalAccessTokensRequest>,
+    ) -> Result<Response<Self::StreamPersonalAccessTokensStream>, Status> {
+        self.stream::<StreamPersonalAccessTokens>(request).await
     }
 
     async fn create_personal_access_token(

@@ -5,7 +5,10 @@
 mod search;
 mod shown;
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+};
 
 use keygate::{config::Config, contract::Effect};
 use prost::Message as _;
@@ -33,7 +36,7 @@ struct Hunt {
     /// What a caller or an operator sees, with where that was.
     seen: Vec<(String, Vec<u8>)>,
     /// The values of keys.
-    values: Vec<String>,
+    values: HashSet<String>,
     /// How often each code came.
     codes: BTreeMap<&'static str, usize>,
 }
@@ -69,7 +72,7 @@ impl Hunt {
             served,
             search,
             seen: Vec::new(),
-            values: Vec::new(),
+            values: HashSet::new(),
             codes: BTreeMap::new(),
         };
         hunt.admin = hunt.token("admin", &["admin"]);
@@ -85,16 +88,15 @@ impl Hunt {
         token
     }
 
-    /// The value of a key that was made is looked for from now on.
+    /// The value of a key is looked for from now on.
     fn learn(&mut self, value: &str) {
-        if self.values.iter().any(|it| it == value) {
+        if !self.values.insert(value.to_owned()) {
             return;
         }
         self.search.add("a key's value", value);
         if let Some((_, secret)) = value.rsplit_once('_') {
             self.search.add("a token's secret part", secret);
         }
-        self.values.push(value.to_owned());
     }
 
     /// So is everything that the simulators hold.
@@ -114,7 +116,7 @@ impl Hunt {
     fn secrets(&self, simulator: &dyn Simulator) -> Vec<String> {
         let ours = simulator.masters().into_iter();
         let ours = ours.map(|it| it.expose_secret().to_owned());
-        let values = self.values.iter().rev().take(4).cloned();
+        let values = self.values.iter().take(4).cloned();
         ours.chain(values).collect()
     }
 
@@ -148,8 +150,10 @@ impl Hunt {
     /// A request about a new key or token, if the method takes one.
     async fn request(&mut self, method: &str, place: &str) -> DynamicMessage {
         let target = target(&self.client, method, &self.admin, place).await;
-        // whatever was made is one of the secrets now
-        self.learn_all();
+        if contract().operation(method).unwrap().effect == Effect::Delete {
+            // it will not be there in the end
+            self.learn_all();
+        }
         self.client.request_at(method, &target, place)
     }
 

@@ -11,9 +11,11 @@ use base64::{
 const HEAD: usize = 12;
 
 /// Secrets, and the forms of each.
-#[derive(Default)]
 pub(super) struct Search {
     forms: HashMap<[u8; HEAD], Vec<Form>>,
+    /// Whether any form can begin with bytes of this mark. There are many
+    /// megabytes to look through.
+    marks: Vec<bool>,
     secrets: usize,
 }
 
@@ -23,13 +25,30 @@ struct Form {
     name: String,
 }
 
+/// What the first bytes of a form are told by.
+fn mark(head: &[u8]) -> usize {
+    let first = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+    usize::try_from(first.wrapping_mul(0x9e37_79b1) >> 12).unwrap()
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            forms: HashMap::new(),
+            marks: vec![false; 1 << 20],
+            secrets: 0,
+        }
+    }
+}
+
 impl Search {
     /// Looks for this from now on.
     pub(super) fn add(&mut self, what: &str, secret: &str) {
         assert!(secret.len() >= 16, "{what} is too short to be looked for");
         self.secrets += 1;
         for (form, bytes) in forms(secret) {
-            let head = bytes[..HEAD].try_into().unwrap();
+            let head: [u8; HEAD] = bytes[..HEAD].try_into().unwrap();
+            self.marks[mark(&head)] = true;
             let forms = self.forms.entry(head).or_default();
             if !forms.iter().any(|it| it.bytes == bytes) {
                 let name = format!("{what}, {form}");
@@ -47,6 +66,9 @@ impl Search {
     pub(super) fn find(&self, place: &str, bytes: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
         for (at, head) in bytes.windows(HEAD).enumerate() {
+            if !self.marks[mark(head)] {
+                continue;
+            }
             let forms = self.forms.get(head).into_iter().flatten();
             for form in forms.filter(|it| bytes[at..].starts_with(&it.bytes)) {
                 let before = String::from_utf8_lossy(&bytes[at.saturating_sub(200)..at]);

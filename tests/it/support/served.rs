@@ -73,8 +73,8 @@ impl Served {
     }
 }
 
-/// Something new that a method can be called on, at a place of this name, as
-/// its field names it; empty if it is called on nothing.
+/// What names something new that a method can be called on, at a place of this
+/// name; empty if it is called on nothing.
 pub(crate) async fn target(client: &Client, method: &str, token: &str, place: &str) -> String {
     let Some(key) = vendors::key(&client.method(method)) else {
         return String::new();
