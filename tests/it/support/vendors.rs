@@ -19,7 +19,10 @@ use prost_reflect::{
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
-use super::{gateway::contract, upstreams::Place};
+use super::{
+    gateway::{contract, method},
+    upstreams::Place,
+};
 
 pub(crate) use braintrust::VENDOR as BRAINTRUST;
 pub(crate) use coveo::VENDOR as COVEO;
@@ -33,6 +36,9 @@ pub(crate) const NAME: &str = "a key of the tests";
 
 /// The fields that hold it.
 pub(crate) const NAMES: [&str; 2] = ["name", "display_name"];
+
+/// A service account that every simulator has which knows such.
+pub(crate) const SERVICE_ACCOUNT: &str = "5e5e5e5e-0000-4000-8000-000000000000";
 
 /// A vendor.
 pub(crate) struct Vendor {
@@ -137,6 +143,7 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
+        ("service_account_id", _) => text(SERVICE_ACCOUNT),
         (name, _) if NAMES.contains(&name) => text(NAME),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
@@ -188,8 +195,11 @@ fn every_parameter_of_every_route_is_known() {
         let own: Vec<_> = own.map(|it| it.field).collect();
         let parameters = route.split('{').skip(1);
         for parameter in parameters.map(|it| it.split('}').next().unwrap()) {
-            let known = own.contains(&parameter) || parameter == vendor.place;
-            assert!(known, "{}: {parameter} is in no row", operation.method);
+            let field = method(&operation.method).input();
+            let field = field.get_field_by_name(parameter).unwrap();
+            let known =
+                own.contains(&parameter) || parameter == vendor.place || value(&field).is_some();
+            assert!(known, "{}: {parameter} is nowhere", operation.method);
         }
     }
 }
