@@ -31,6 +31,7 @@ use crate::{
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
             braintrust::v1 as braintrust,
+            coveo,
             datadog::v1,
             datadog::v2::{
                 api_key_service_server::ApiKeyServiceServer,
@@ -350,6 +351,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         v1::application_key_service_server::ApplicationKeyServiceServer,
         braintrust::api_key_service_server::ApiKeyServiceServer,
         braintrust::service_token_service_server::ServiceTokenServiceServer,
+        coveo::v1::api_key_service_server::ApiKeyServiceServer,
     );
     for service in &services {
         health

@@ -11,7 +11,7 @@ use keygate::{
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
-use super::{Key, Simulator, Source, Vendor};
+use super::{Key, SERVICE_ACCOUNT, Simulator, Source, Vendor};
 
 /// What the tests know of it.
 pub(crate) const VENDOR: Vendor = Vendor {
@@ -74,6 +74,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             member: "id",
         },
     ],
+    reads_first: &[],
     spoil: |request| {
         request.clear_field_by_name("site");
         "site"
@@ -109,9 +110,6 @@ const OWN: &str =
 
 /// The keys and tokens of service accounts.
 const ACCOUNTS: &str = "keygate.datadog.v2.ServiceAccountKeyService";
-
-/// The service account of every site.
-pub(crate) const SERVICE_ACCOUNT: &str = "5e5e5e5e-0000-4000-8000-000000000000";
 
 impl Simulator for Site {
     fn base_url(&self) -> String {
