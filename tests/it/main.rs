@@ -29,6 +29,7 @@ mod sandbox_coveo;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
+mod service_accounts;
 mod serving;
 mod sites;
 mod streams;
