@@ -89,10 +89,22 @@ impl Args {
 
 fn for_people(it: &Summary) -> String {
     let token = |name| it.tokens.get(name).map_or("", |it| it.expose());
+    let organization = |vendor: &str| {
+        let known = it.masters.get(vendor);
+        known.and_then(|it| it.get("organization_id").map(|it| it.expose()))
+    };
+    let service_account = |vendor: &str| it.service_accounts.get(vendor).map(String::as_str);
     let upstreams: String = it
         .upstreams
         .iter()
-        .map(|(name, url)| format!("    {name:<18} {url}\n"))
+        .map(|(name, url)| {
+            let known = match (organization(name), service_account(name)) {
+                (Some(id), _) => format!("   organization {id}"),
+                (None, Some(id)) => format!("   service account {id}"),
+                (None, None) => String::new(),
+            };
+            format!("    {name:<18} {url}{known}\n")
+        })
         .collect();
     let roles: String = it
         .tokens
@@ -113,7 +125,7 @@ fn for_people(it: &Summary) -> String {
 {upstreams}
 Tokens (each for the role of its name; nobody has none):
 
-{roles}Make an API key on US1, with grpcurl:
+{roles}Make a key or token with each vendor, with grpcurl:
 
   export TOKEN={admin}
 
@@ -121,11 +133,19 @@ Tokens (each for the role of its name; nobody has none):
     -d '{{"site": "SITE_US1", "name": "my first key"}}' \
     {grpc} keygate.datadog.v2.ApiKeyService/CreateApiKey
 
+  grpcurl -plaintext -H "authorization: Bearer $TOKEN" \
+    -d '{{"service_account_id": "{account}", "name": "my first token"}}' \
+    {grpc} keygate.braintrust.v1.ServiceTokenService/CreateServiceToken
+
+  grpcurl -plaintext -H "authorization: Bearer $TOKEN" \
+    -d '{{"organization_id": "{organization}", "display_name": "my first key"}}' \
+    {grpc} keygate.coveo.v1.ApiKeyService/CreateApiKey
+
 or with Python (pip install grpcio-tools), from the repository's folder:
 
   python3 examples/python/create_api_key.py {grpc} "$TOKEN"
 
-Then see its two records in the trail:
+Then see the two records of each call in the trail:
 
   {program} audit list --config {config}
 
@@ -133,6 +153,8 @@ Ctrl-C ends the sandbox; the files stay.
 "#,
         data_dir = it.data_dir.display(),
         admin = token("admin"),
+        account = service_account("braintrust/default").unwrap_or_default(),
+        organization = organization("coveo/us").unwrap_or_default(),
     )
 }
 

@@ -19,10 +19,11 @@ use crate::{
         UpdatePersonalAccessTokenResponse, included_resource::Resource,
     },
     gateway::{
+        answers::empties,
         operation::{Answer, Key},
         stream::{Numbered, Paging},
     },
-    json::{Malformed, Members},
+    json::Malformed,
 };
 
 /// A key or token of Datadog's.
@@ -183,20 +184,6 @@ fn text(body: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))
 }
 
-/// Reads an answer that tells nothing beyond its status: it has no body, or a
-/// JSON object. Anything else comes from somebody between us and upstream, and
-/// says nothing about what upstream did.
-///
-/// # Errors
-/// [`Malformed`] if it is none.
-fn nothing(body: &[u8]) -> Result<(), Malformed> {
-    let body = text(body)?;
-    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
-        return Ok(());
-    }
-    Err(Malformed("the answer is not a JSON object"))
-}
-
 /// Reads an answer with one resource.
 ///
 /// # Errors
@@ -291,24 +278,6 @@ macro_rules! singles {
                 conceal_included(&mut self.included);
                 self.additional_members = None;
             }
-        }
-    )*};
-}
-
-macro_rules! empties {
-    ($($response:ident),* $(,)?) => {$(
-        impl Answer for $response {
-            fn read(body: &[u8]) -> Result<Self, Malformed> {
-                nothing(body).map(|()| Self {})
-            }
-
-            fn keys(&self) -> Vec<Key<'_>> {
-                Vec::new()
-            }
-
-            fn retain(&mut self, _: &[bool]) {}
-
-            fn conceal(&mut self) {}
         }
     )*};
 }

@@ -33,12 +33,6 @@ pub fn name(site: Site) -> Option<&'static str> {
     })
 }
 
-/// The site of a name.
-#[must_use]
-pub fn from_name(wanted: &str) -> Option<Site> {
-    ALL.into_iter().find(|site| name(*site) == Some(wanted))
-}
-
 /// Whether it is a Government site: API v1 has no keys there (Datadog API
 /// reference, Key Management, v1).
 #[must_use]

@@ -70,6 +70,11 @@ pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 
 /// Checks a name that may be left out.
 pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
+    check_name_in("name", name, violations);
+}
+
+/// Checks a name that may be left out, in a field of this name.
+pub fn check_name_in(field: &'static str, name: Option<&str>, violations: &mut Vec<Violation>) {
     // it stands in records, so it is bounded
     const LONGEST: usize = 1024;
     let fault = match name {
@@ -77,7 +82,7 @@ pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
         Some(name) if name.len() > LONGEST => "is longer than 1024 bytes",
         _ => return,
     };
-    violations.push(Violation::new("name", fault));
+    violations.push(Violation::new(field, fault));
 }
 
 /// The JSON body of a value whose parts all serialize: strings, numbers, lists of

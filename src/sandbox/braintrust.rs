@@ -63,6 +63,8 @@ pub struct Options {
     pub path: String,
     /// The master service token; random if absent.
     pub token: Option<SecretString>,
+    /// The id of the service account without owner rights; random if absent.
+    pub service_account_id: Option<String>,
     /// Names of the API keys that the organization's user has from the start,
     /// oldest first: the API makes none.
     pub api_keys: Vec<String>,
@@ -79,6 +81,7 @@ impl Default for Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             path: String::new(),
             token: None,
+            service_account_id: None,
             api_keys: ["laptop", "notebook", "evaluations"]
                 .map(str::to_owned)
                 .into(),
@@ -116,7 +119,10 @@ impl Instance {
         let token = options
             .token
             .unwrap_or_else(|| secret::service_token(&random));
-        let mut org = Org::found(&random, clock.now(), token.clone());
+        let service_account_id = options
+            .service_account_id
+            .unwrap_or_else(|| random.uuid().to_string());
+        let mut org = Org::found(&random, clock.now(), token.clone(), service_account_id);
         for name in options.api_keys {
             org.add_api_key(&random, clock.now(), name);
         }

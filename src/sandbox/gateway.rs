@@ -4,6 +4,8 @@
 //! What it writes there is a configuration as any other: the gateway is started
 //! from it, by the same code as `keygate serve`.
 
+mod vendors;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -16,14 +18,12 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
-use super::{datadog, http, issuer};
-use crate::{clock::Clock, config, datadog::site, random::Random, server, settings, tasks::Tasks};
+use super::{http, issuer};
+use crate::{clock::Clock, config, random::Random, server, settings, tasks::Tasks};
+use vendors::{Simulated, Vendors};
 
 /// The policy of the sandbox.
 const POLICY: &str = include_str!("policy.toml");
-
-/// The name of each site's organization.
-const ORG: &str = "main";
 
 /// How long the tokens that are handed out last.
 const TOKENS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -83,7 +83,8 @@ pub struct Summary {
     pub data_dir: PathBuf,
     /// Base URLs of the simulated vendors.
     pub upstreams: BTreeMap<String, String>,
-    /// Their master credentials, which are worth nothing elsewhere.
+    /// Their master credentials, which are worth nothing elsewhere, and the
+    /// organization's id where callers of the vendor itself need it.
     pub masters: BTreeMap<String, BTreeMap<&'static str, Shown>>,
     /// Ids of the service accounts that are there from the start.
     pub service_accounts: BTreeMap<String, String>,
@@ -145,27 +146,20 @@ impl Sandbox {
         let mut text = preamble(&options, &issuer);
         let (mut upstreams, mut masters) = (BTreeMap::new(), BTreeMap::new());
         let mut service_accounts = BTreeMap::new();
-        for name in site::ALL.into_iter().filter_map(site::name) {
-            let settings = datadog::Options {
-                name: name.to_owned(),
-                one_time_read: options.one_time_read,
-                latency: options.latency,
-                ..datadog::Options::default()
-            };
-            let site =
-                datadog::Site::start(settings, clock.clone(), random.clone(), &tasks).await?;
-            folder.secret(&format!("{name}-api-key"), site.api_key())?;
-            folder.secret(&format!("{name}-app-key"), site.app_key())?;
-            // writing to a string does not fail
-            let _ = write!(text, "{}", upstream(name, &site.base_url()));
-            let upstream = format!("datadog/{name}");
-            let keys = [
-                ("api_key", Shown(site.api_key().clone())),
-                ("app_key", Shown(site.app_key().clone())),
-            ];
-            masters.insert(upstream.clone(), keys.into());
-            service_accounts.insert(upstream.clone(), site.service_account_id().to_owned());
-            upstreams.insert(upstream, site.base_url());
+        let vendors = Vendors {
+            options: &options,
+            clock: &clock,
+            random: &random,
+            tasks: &tasks,
+        };
+        for it in vendors.start().await? {
+            text += &section(&it, &folder)?;
+            let id = it.organization_id.map(|it| ("organization_id", it.into()));
+            let shown = it.masters.into_iter().chain(id);
+            let shown = shown.map(|(name, secret)| (name, Shown(secret))).collect();
+            masters.insert(it.name.clone(), shown);
+            upstreams.insert(it.name.clone(), it.base_url);
+            service_accounts.extend(it.service_account_id.map(|id| (it.name, id)));
         }
         folder.write("policy.toml", POLICY)?;
         let config = folder.write("keygate.toml", &text)?;
@@ -243,17 +237,20 @@ level = \"warn\"
     )
 }
 
-fn upstream(site: &str, base_url: &str) -> String {
-    format!(
-        "
-[[datadog]]
-site = \"{site}\"
-org = \"{ORG}\"
-base_url = \"{base_url}\"
-api_key = {{ file = \"secrets/{site}-api-key\" }}
-app_key = {{ file = \"secrets/{site}-app-key\" }}
-"
-    )
+/// A vendor's section of the configuration. Its credentials go into files.
+fn section(it: &Simulated, folder: &Folder) -> Result<String, Error> {
+    let mut text = format!("\n[[{}]]\n", it.section);
+    let base_url = ("base_url", it.base_url.clone());
+    for (name, value) in it.settings.iter().chain([&base_url]) {
+        // writing to a string does not fail
+        let _ = writeln!(text, "{name} = \"{value}\"");
+    }
+    for (name, secret) in &it.masters {
+        let file = format!("{}-{name}", it.name.replace('/', "-"));
+        folder.secret(&file, secret)?;
+        let _ = writeln!(text, "{name} = {{ file = \"secrets/{file}\" }}");
+    }
+    Ok(text)
 }
 
 fn tokens(issuer: &issuer::Issuer) -> Result<BTreeMap<&'static str, Shown>, issuer::Error> {
