@@ -1,6 +1,8 @@
 //! What Datadog's operations have in common: requests that name a site, and
 //! bodies in JSON:API.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
@@ -67,29 +69,74 @@ pub const PERSONAL_ACCESS_TOKEN: Kind = Kind {
     name: "access_token",
     jsonapi: "personal_access_tokens",
 };
+/// Access tokens of service accounts.
+pub const SERVICE_ACCESS_TOKEN: Kind = Kind {
+    name: "access_token",
+    jsonapi: "service_access_tokens",
+};
 
 /// A kind of resource at a collection's path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Collection {
     /// What it holds.
     pub kind: Kind,
     /// Its path.
-    pub path: &'static str,
-    /// The field of requests that holds an id.
-    pub id_field: &'static str,
+    pub path: Cow<'static, str>,
+    /// The route of the collection.
+    pub route: &'static str,
     /// The route of one of its resources.
     pub item: &'static str,
+    /// The field of requests that holds an id.
+    pub id_field: &'static str,
+    /// What all of it belongs to: a service account's id.
+    pub parent: Option<String>,
 }
 
 impl Collection {
+    /// A collection that belongs to nothing within its organization.
+    #[must_use]
+    pub const fn new(
+        kind: Kind,
+        route: &'static str,
+        item: &'static str,
+        id_field: &'static str,
+    ) -> Self {
+        Self {
+            kind,
+            path: Cow::Borrowed(route),
+            route,
+            item,
+            id_field,
+            parent: None,
+        }
+    }
+
+    /// The same below what it belongs to: the first parameter of its routes. What
+    /// is wrong with that id goes into `violations`.
+    #[must_use]
+    pub fn of(&self, field: &'static str, parent: String, violations: &mut Vec<Violation>) -> Self {
+        check_id(field, &parent, violations);
+        Self {
+            path: self
+                .route
+                .replacen(&format!("{{{field}}}"), &parent, 1)
+                .into(),
+            parent: Some(parent),
+            ..self.clone()
+        }
+    }
+
     fn plan(&self, request: Request, target: Target) -> gateway::Plan {
-        gateway::Plan::new(request, self.kind.name, target)
+        gateway::Plan {
+            parent: self.parent.clone(),
+            ..gateway::Plan::new(request, self.kind.name, target)
+        }
     }
 
     /// A list.
     #[must_use]
     pub fn list(&self, path: String) -> gateway::Plan {
-        let request = Request::new(Method::GET, path, self.path);
+        let request = Request::new(Method::GET, path, self.route);
         self.plan(request, Target::Collection)
     }
 
@@ -115,7 +162,7 @@ impl Collection {
         scopes: gateway::Scopes,
         attributes: A,
     ) -> gateway::Plan {
-        let mut request = Request::new(Method::POST, self.path, self.path);
+        let mut request = Request::new(Method::POST, self.path.as_ref(), self.route);
         request.body = Some(self.body(None, attributes));
         gateway::Plan {
             name: Some(name),

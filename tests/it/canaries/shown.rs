@@ -57,6 +57,16 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             GetPersonalAccessTokenRequest GetPersonalAccessTokenResponse
             UpdatePersonalAccessTokenRequest UpdatePersonalAccessTokenResponse
             RevokePersonalAccessTokenRequest RevokePersonalAccessTokenResponse
+            ListServiceAccountApplicationKeysRequest ListServiceAccountApplicationKeysResponse
+            CreateServiceAccountApplicationKeyRequest CreateServiceAccountApplicationKeyResponse
+            GetServiceAccountApplicationKeyRequest GetServiceAccountApplicationKeyResponse
+            UpdateServiceAccountApplicationKeyRequest UpdateServiceAccountApplicationKeyResponse
+            DeleteServiceAccountApplicationKeyRequest DeleteServiceAccountApplicationKeyResponse
+            ListServiceAccountAccessTokensRequest ListServiceAccountAccessTokensResponse
+            CreateServiceAccountAccessTokenRequest CreateServiceAccountAccessTokenResponse
+            GetServiceAccountAccessTokenRequest GetServiceAccountAccessTokenResponse
+            UpdateServiceAccountAccessTokenRequest UpdateServiceAccountAccessTokenResponse
+            RevokeServiceAccountAccessTokenRequest RevokeServiceAccountAccessTokenResponse
         }
     }
     panic!(
