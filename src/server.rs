@@ -30,7 +30,7 @@ use crate::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
-            braintrust,
+            braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
             datadog::v2::{
@@ -349,8 +349,8 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ServiceAccountKeyServiceServer,
         v1::api_key_service_server::ApiKeyServiceServer,
         v1::application_key_service_server::ApplicationKeyServiceServer,
-        braintrust::v1::api_key_service_server::ApiKeyServiceServer,
-        braintrust::v1::service_token_service_server::ServiceTokenServiceServer,
+        braintrust::api_key_service_server::ApiKeyServiceServer,
+        braintrust::service_token_service_server::ServiceTokenServiceServer,
         coveo::v1::api_key_service_server::ApiKeyServiceServer,
     );
     for service in &services {

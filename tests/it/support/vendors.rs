@@ -140,12 +140,12 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
-        ("service_account_id", _) => text(SERVICE_ACCOUNT),
         (name, _) if NAMES.contains(&name) => {
             // no other key's: some vendors refuse that
             let random = keygate::random::Random::system();
             text(&format!("a key of the tests {}", random.uuid()))
         }
+        ("service_account_id", _) => text(SERVICE_ACCOUNT),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
