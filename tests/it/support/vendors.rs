@@ -31,10 +31,7 @@ pub(crate) use datadog::VENDOR as DATADOG;
 /// All of them.
 pub(crate) const ALL: [&Vendor; 3] = [&BRAINTRUST, &COVEO, &DATADOG];
 
-/// The name of whatever is made or changed.
-pub(crate) const NAME: &str = "a key of the tests";
-
-/// The fields that hold it.
+/// The fields that hold the name of whatever is made or changed.
 pub(crate) const NAMES: [&str; 2] = ["name", "display_name"];
 
 /// A service account that every simulator has which knows such.
@@ -143,8 +140,12 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
+        (name, _) if NAMES.contains(&name) => {
+            // no other key's: some vendors refuse that
+            let random = keygate::random::Random::system();
+            text(&format!("a key of the tests {}", random.uuid()))
+        }
         ("service_account_id", _) => text(SERVICE_ACCOUNT),
-        (name, _) if NAMES.contains(&name) => text(NAME),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
