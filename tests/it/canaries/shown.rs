@@ -1,6 +1,11 @@
 //! Messages as `{:?}` shows them.
 
-use keygate::contract::proto::keygate::{access::v1 as access, datadog::v2 as datadog};
+use keygate::contract::proto::keygate::{
+    access::v1 as access,
+    braintrust::v1 as braintrust,
+    coveo::v1 as coveo,
+    datadog::{v1 as datadog_v1, v2 as datadog_v2},
+};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 
@@ -22,26 +27,79 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             ExplainAccessRequest ExplainAccessResponse
             ListUpstreamsRequest ListUpstreamsResponse
         }
-        "keygate.datadog.v2", datadog {
+        "keygate.braintrust.v1", braintrust {
+            ListApiKeysRequest ListApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            ListServiceTokensRequest ListServiceTokensResponse
+            CreateServiceTokenRequest CreateServiceTokenResponse
+            ReplaceServiceTokenRequest ReplaceServiceTokenResponse
+            GetServiceTokenRequest GetServiceTokenResponse
+            DeleteServiceTokenRequest DeleteServiceTokenResponse
+        }
+        "keygate.coveo.v1", coveo {
+            ListApiKeysRequest ListApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            UpdateApiKeyRequest UpdateApiKeyResponse
+            ActivateApiKeyRequest ActivateApiKeyResponse
+            DisableApiKeyRequest DisableApiKeyResponse
+            ExtendApiKeyRequest ExtendApiKeyResponse
+            DuplicateApiKeyRequest DuplicateApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            BulkDeleteApiKeysRequest BulkDeleteApiKeysResponse
+            BulkActivateApiKeysRequest BulkActivateApiKeysResponse
+            BulkDisableApiKeysRequest BulkDisableApiKeysResponse
+        }
+        "keygate.datadog.v1", datadog_v1 {
             ListApiKeysRequest ListApiKeysResponse
             CreateApiKeyRequest CreateApiKeyResponse
             GetApiKeyRequest GetApiKeyResponse
             UpdateApiKeyRequest UpdateApiKeyResponse
             DeleteApiKeyRequest DeleteApiKeyResponse
             ListApplicationKeysRequest ListApplicationKeysResponse
+            CreateApplicationKeyRequest CreateApplicationKeyResponse
+            GetApplicationKeyRequest GetApplicationKeyResponse
+            UpdateApplicationKeyRequest UpdateApplicationKeyResponse
+            DeleteApplicationKeyRequest DeleteApplicationKeyResponse
+        }
+        "keygate.datadog.v2", datadog_v2 {
+            ListApiKeysRequest ListApiKeysResponse
+            StreamApiKeysRequest StreamApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            UpdateApiKeyRequest UpdateApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            ListApplicationKeysRequest ListApplicationKeysResponse
+            StreamApplicationKeysRequest StreamApplicationKeysResponse
             GetApplicationKeyRequest GetApplicationKeyResponse
             UpdateApplicationKeyRequest UpdateApplicationKeyResponse
             DeleteApplicationKeyRequest DeleteApplicationKeyResponse
             ListCurrentUserApplicationKeysRequest ListCurrentUserApplicationKeysResponse
+            StreamCurrentUserApplicationKeysRequest StreamCurrentUserApplicationKeysResponse
             CreateCurrentUserApplicationKeyRequest CreateCurrentUserApplicationKeyResponse
             GetCurrentUserApplicationKeyRequest GetCurrentUserApplicationKeyResponse
             UpdateCurrentUserApplicationKeyRequest UpdateCurrentUserApplicationKeyResponse
             DeleteCurrentUserApplicationKeyRequest DeleteCurrentUserApplicationKeyResponse
             ListPersonalAccessTokensRequest ListPersonalAccessTokensResponse
+            StreamPersonalAccessTokensRequest StreamPersonalAccessTokensResponse
             CreatePersonalAccessTokenRequest CreatePersonalAccessTokenResponse
             GetPersonalAccessTokenRequest GetPersonalAccessTokenResponse
             UpdatePersonalAccessTokenRequest UpdatePersonalAccessTokenResponse
             RevokePersonalAccessTokenRequest RevokePersonalAccessTokenResponse
+            ListServiceAccountApplicationKeysRequest ListServiceAccountApplicationKeysResponse
+            StreamServiceAccountApplicationKeysRequest StreamServiceAccountApplicationKeysResponse
+            CreateServiceAccountApplicationKeyRequest CreateServiceAccountApplicationKeyResponse
+            GetServiceAccountApplicationKeyRequest GetServiceAccountApplicationKeyResponse
+            UpdateServiceAccountApplicationKeyRequest UpdateServiceAccountApplicationKeyResponse
+            DeleteServiceAccountApplicationKeyRequest DeleteServiceAccountApplicationKeyResponse
+            ListServiceAccountAccessTokensRequest ListServiceAccountAccessTokensResponse
+            StreamServiceAccountAccessTokensRequest StreamServiceAccountAccessTokensResponse
+            CreateServiceAccountAccessTokenRequest CreateServiceAccountAccessTokenResponse
+            GetServiceAccountAccessTokenRequest GetServiceAccountAccessTokenResponse
+            UpdateServiceAccountAccessTokenRequest UpdateServiceAccountAccessTokenResponse
+            RevokeServiceAccountAccessTokenRequest RevokeServiceAccountAccessTokenResponse
         }
     }
     panic!(

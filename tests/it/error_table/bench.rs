@@ -1,7 +1,7 @@
 //! The program under test: `keygate serve` before simulators in the test, with
 //! places for what a usual one is no good for.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use keygate::{clock::Clock, sandbox::issuer::Claims};
@@ -43,6 +43,8 @@ pub(super) struct Bench {
     operator: String,
     nobody: String,
     expired: String,
+    /// The keys of calls whose quota was used up, by their methods.
+    known: HashMap<String, String>,
     /// Its port is taken, and nobody listens there.
     _nowhere: TcpSocket,
 }
@@ -81,6 +83,7 @@ impl Bench {
             operator: served.token("operator", &["operator"]),
             nobody: served.token("nobody", &[]),
             expired: served.setup.mint(&late),
+            known: HashMap::new(),
             served,
             _nowhere: nowhere,
         }
@@ -122,11 +125,11 @@ impl Bench {
     }
 
     /// The call of a cell.
-    pub(super) async fn prepare<'a>(
-        &self,
-        method: &'a Method,
+    pub(super) async fn prepare(
+        &mut self,
+        method: &Method,
         condition: Condition,
-    ) -> (&'a Method, Request<Bytes>) {
+    ) -> Request<Bytes> {
         let place = match condition {
             Condition::NotConfigured => "unheard-of".to_owned(),
             Condition::ConnectionRefused => NOWHERE.to_owned(),
@@ -136,12 +139,17 @@ impl Bench {
             Condition::RateLimitedUntil => quota(condition, method.turn),
             _ => MAIN.to_owned(),
         };
-        let id = if condition.needs_a_key(method) {
-            self.key(method, &place).await
-        } else {
-            NO_KEY.to_owned()
+        let id = match condition {
+            // nobody can make another one there now
+            Condition::QuotaKnown if method.reads_first() => self.known[&method.name].clone(),
+            _ if condition.needs_a_key(method) => self.key(method, &place).await,
+            _ => NO_KEY.to_owned(),
         };
-        let mut message = self.message(method, &id, &place);
+        if condition == Condition::RateLimited {
+            self.known.insert(method.name.clone(), id.clone());
+        }
+        let request_id = request_id(condition, method);
+        let mut message = self.message(method, &id, &place, &request_id);
         match condition {
             Condition::InvalidRequest => {
                 method.spoil(&mut message);
@@ -166,11 +174,11 @@ impl Bench {
             Condition::Denied => Some(self.nobody.as_str()),
             _ => Some(self.admin.as_str()),
         };
-        let mut request = call(bytes, token, &request_id(condition, method));
+        let mut request = call(bytes, token, &request_id);
         if condition == Condition::Timeout {
             request.set_timeout(DEADLINE);
         }
-        (method, request)
+        request
     }
 
     /// A call that nothing is wrong with.
@@ -181,7 +189,7 @@ impl Bench {
         place: &str,
         request_id: &str,
     ) -> Request<Bytes> {
-        let message = self.message(method, id, place).encode_to_vec();
+        let message = self.message(method, id, place, request_id).encode_to_vec();
         call(message.into(), Some(&self.admin), request_id)
     }
 
@@ -192,12 +200,15 @@ impl Bench {
         id: &str,
         request_id: &str,
     ) -> Request<Bytes> {
-        let message = self.message(method, id, MAIN).encode_to_vec();
+        let message = self.message(method, id, MAIN, request_id).encode_to_vec();
         call(message.into(), Some(&self.operator), request_id)
     }
 
-    fn message(&self, method: &Method, id: &str, place: &str) -> DynamicMessage {
-        self.client.request_at(&method.name, id, place)
+    fn message(&self, method: &Method, id: &str, place: &str, request_id: &str) -> DynamicMessage {
+        let mut message = self.client.request_at(&method.name, id, place);
+        // one name a key, in case upstream minds
+        vendors::rename(&mut message, &format!("{} {request_id}", vendors::NAME));
+        message
     }
 
     /// What the method can be called on; empty if it takes nothing.

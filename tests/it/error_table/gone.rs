@@ -27,7 +27,9 @@ async fn a_call_whose_client_went_away_is_brought_to_an_end_and_recorded() {
 
     let unanswered = reads.iter().chain(&changes);
     let unanswered = unanswered.map(|it| (request_id("never", it), it, lost(it)));
-    let made = changes.iter().map(|it| (request_id("late", it), it, made()));
+    let made = changes
+        .iter()
+        .map(|it| (request_id("late", it), it, made()));
     let cells: Vec<_> = unanswered.chain(made).collect();
     let ids: Vec<_> = cells.iter().map(|(id, ..)| id.as_str()).collect();
     all_ended(&bench, &ids).await;
