@@ -10,13 +10,19 @@ use crate::{
     contract::proto::keygate::datadog::v2::{
         AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
         CreateCurrentUserApplicationKeyResponse, CreatePersonalAccessTokenResponse,
+        CreateServiceAccountAccessTokenResponse, CreateServiceAccountApplicationKeyResponse,
         DeleteApiKeyResponse, DeleteApplicationKeyResponse,
-        DeleteCurrentUserApplicationKeyResponse, GetApiKeyResponse, GetApplicationKeyResponse,
-        GetCurrentUserApplicationKeyResponse, GetPersonalAccessTokenResponse, IncludedResource,
-        ListApiKeysResponse, ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
-        ListPersonalAccessTokensResponse, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
+        DeleteCurrentUserApplicationKeyResponse, DeleteServiceAccountApplicationKeyResponse,
+        GetApiKeyResponse, GetApplicationKeyResponse, GetCurrentUserApplicationKeyResponse,
+        GetPersonalAccessTokenResponse, GetServiceAccountAccessTokenResponse,
+        GetServiceAccountApplicationKeyResponse, IncludedResource, ListApiKeysResponse,
+        ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
+        ListPersonalAccessTokensResponse, ListServiceAccountAccessTokensResponse,
+        ListServiceAccountApplicationKeysResponse, RevokePersonalAccessTokenResponse,
+        RevokeServiceAccountAccessTokenResponse, UpdateApiKeyResponse,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
-        UpdatePersonalAccessTokenResponse, included_resource::Resource,
+        UpdatePersonalAccessTokenResponse, UpdateServiceAccountAccessTokenResponse,
+        UpdateServiceAccountApplicationKeyResponse, included_resource::Resource,
     },
     gateway::{
         answers::empties,
@@ -287,6 +293,8 @@ lists!(
     ListApplicationKeysResponse.application_keys,
     ListCurrentUserApplicationKeysResponse.application_keys,
     ListPersonalAccessTokensResponse.access_tokens,
+    ListServiceAccountApplicationKeysResponse.application_keys,
+    ListServiceAccountAccessTokensResponse.access_tokens,
 );
 
 singles!(
@@ -301,6 +309,12 @@ singles!(
     CreatePersonalAccessTokenResponse.access_token,
     GetPersonalAccessTokenResponse.access_token,
     UpdatePersonalAccessTokenResponse.access_token,
+    CreateServiceAccountApplicationKeyResponse.application_key,
+    GetServiceAccountApplicationKeyResponse.application_key,
+    UpdateServiceAccountApplicationKeyResponse.application_key,
+    CreateServiceAccountAccessTokenResponse.access_token,
+    GetServiceAccountAccessTokenResponse.access_token,
+    UpdateServiceAccountAccessTokenResponse.access_token,
 );
 
 empties!(
@@ -308,4 +322,6 @@ empties!(
     DeleteApplicationKeyResponse,
     DeleteCurrentUserApplicationKeyResponse,
     RevokePersonalAccessTokenResponse,
+    DeleteServiceAccountApplicationKeyResponse,
+    RevokeServiceAccountAccessTokenResponse,
 );

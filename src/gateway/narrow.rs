@@ -49,20 +49,29 @@ impl<O: Operation> Work<O> {
         });
         let upstream = self.client.name();
         let resource_type = self.plan.resource_type;
+        let removed = |id: &String| Projection::Removed {
+            upstream: upstream.to_owned(),
+            resource_type: resource_type.to_owned(),
+            id: id.clone(),
+        };
         match self.effect {
             Effect::Create => {
                 let ids = keys.iter().map(|it| it.id.map(str::to_owned));
                 let ids = ids.chain(fingerprints.iter().map(|it| Some(it.to_string())));
-                let created = ids.flatten().map(|id| Projection::Created {
+                let ids: Vec<_> = ids.flatten().collect();
+                let created = ids.iter().map(|id| Projection::Created {
                     upstream: upstream.to_owned(),
                     resource_type: resource_type.to_owned(),
-                    id,
+                    id: id.clone(),
                     owner: audit::Owner {
                         issuer: self.caller.issuer.clone(),
                         subject: self.caller.subject.clone(),
                     },
                 });
-                created.collect()
+                // what stands in a key's place may have its id, and another owner
+                let replaced = matches!(self.plan.target, Target::Replacement);
+                let removed = ids.iter().filter(|_| replaced).map(removed);
+                removed.chain(created).collect()
             }
             Effect::Delete => {
                 let ids = match &self.plan.target {
@@ -71,12 +80,7 @@ impl<O: Operation> Work<O> {
                     Target::Secret(secret) => self.fingerprints(secret.expose_secret()),
                     Target::Collection | Target::CopyOf(_) | Target::Replacement => Vec::new(),
                 };
-                let removed = ids.into_iter().map(|id| Projection::Removed {
-                    upstream: upstream.to_owned(),
-                    resource_type: resource_type.to_owned(),
-                    id,
-                });
-                removed.collect()
+                ids.iter().map(removed).collect()
             }
             Effect::Read | Effect::Reveal | Effect::Update | Effect::Unspecified => Vec::new(),
         }

@@ -268,12 +268,14 @@ impl<O: Operation> Work<O> {
 
     /// Asks upstream. A read ends when its caller goes.
     pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Result<Answer> {
-        let call = self.client.call(&self.permit, request, deadline);
-        let result = if self.is_mutation() {
-            call.await
+        let client = &self.client;
+        let result = if matches!(self.plan.target, Target::Replacement) {
+            client.call_once(&self.permit, request, deadline).await
+        } else if self.is_mutation() {
+            client.call(&self.permit, request, deadline).await
         } else {
             tokio::select! {
-                result = call => result,
+                result = client.call(&self.permit, request, deadline) => result,
                 () = self.abandoned.cancelled() => {
                     return Err(Failure {
                         error: Error::Cancelled,

@@ -33,7 +33,7 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -44,7 +44,7 @@ use serde_json::{Map, Value};
 use super::{
     faults::Faults,
     http::{self, Server, Vendor, Verdict},
-    rate::{Limit, Window},
+    rate::{Limit, Standing, Window},
 };
 use crate::{clock::Clock, random::Random, tasks::Tasks};
 
@@ -236,16 +236,27 @@ impl Vendor for Simulator {
     }
 }
 
-/// Counts every request, and refuses those that are too many.
+/// Counts every request, refuses those that are too many, and gives every answer
+/// an id.
 async fn limited(
     State(simulator): State<Arc<Simulator>>,
     request: Request,
     next: Next,
 ) -> Response {
     let standing = simulator.window.count(simulator.clock.instant());
-    if standing.admitted {
-        return next.run(request).await;
+    let mut response = if standing.admitted {
+        next.run(request).await
+    } else {
+        refused(standing)
+    };
+    let id = simulator.random.uuid().simple().to_string();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-bt-internal-trace-id", id);
     }
+    response
+}
+
+fn refused(standing: Standing) -> Response {
     // A client that comes back on the second must not find the window still shut.
     let reset = standing.reset.as_millis().div_ceil(1_000);
     let refusal = Refusal::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests");

@@ -31,4 +31,5 @@ mod sandbox_faults;
 mod sandbox_issuer;
 mod serving;
 mod sites;
+mod streams;
 mod support;

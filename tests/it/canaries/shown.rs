@@ -29,10 +29,12 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
         }
         "keygate.braintrust.v1", braintrust {
             ListApiKeysRequest ListApiKeysResponse
+            StreamApiKeysRequest StreamApiKeysResponse
             CreateApiKeyRequest CreateApiKeyResponse
             GetApiKeyRequest GetApiKeyResponse
             DeleteApiKeyRequest DeleteApiKeyResponse
             ListServiceTokensRequest ListServiceTokensResponse
+            StreamServiceTokensRequest StreamServiceTokensResponse
             CreateServiceTokenRequest CreateServiceTokenResponse
             ReplaceServiceTokenRequest ReplaceServiceTokenResponse
             GetServiceTokenRequest GetServiceTokenResponse

@@ -148,8 +148,7 @@ impl Bench {
         if condition == Condition::RateLimited {
             self.known.insert(method.name.clone(), id.clone());
         }
-        let request_id = request_id(condition, method);
-        let mut message = self.message(method, &id, &place, &request_id);
+        let mut message = self.message(method, &id, &place);
         match condition {
             Condition::InvalidRequest => {
                 method.spoil(&mut message);
@@ -174,7 +173,7 @@ impl Bench {
             Condition::Denied => Some(self.nobody.as_str()),
             _ => Some(self.admin.as_str()),
         };
-        let mut request = call(bytes, token, &request_id);
+        let mut request = call(bytes, token, &request_id(condition, method));
         if condition == Condition::Timeout {
             request.set_timeout(DEADLINE);
         }
@@ -189,7 +188,7 @@ impl Bench {
         place: &str,
         request_id: &str,
     ) -> Request<Bytes> {
-        let message = self.message(method, id, place, request_id).encode_to_vec();
+        let message = self.message(method, id, place).encode_to_vec();
         call(message.into(), Some(&self.admin), request_id)
     }
 
@@ -200,15 +199,12 @@ impl Bench {
         id: &str,
         request_id: &str,
     ) -> Request<Bytes> {
-        let message = self.message(method, id, MAIN, request_id).encode_to_vec();
+        let message = self.message(method, id, MAIN).encode_to_vec();
         call(message.into(), Some(&self.operator), request_id)
     }
 
-    fn message(&self, method: &Method, id: &str, place: &str, request_id: &str) -> DynamicMessage {
-        let mut message = self.client.request_at(&method.name, id, place);
-        // one name a key, in case upstream minds
-        vendors::rename(&mut message, &format!("{} {request_id}", vendors::NAME));
-        message
+    fn message(&self, method: &Method, id: &str, place: &str) -> DynamicMessage {
+        self.client.request_at(&method.name, id, place)
     }
 
     /// What the method can be called on; empty if it takes nothing.

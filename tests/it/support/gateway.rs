@@ -18,7 +18,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tonic::{
-    Request, Status,
+    Request, Response, Status, Streaming,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
@@ -241,9 +241,14 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::with(address, |it| it)
+    }
+
+    /// A client whose connections are set up by the test.
+    pub(crate) fn with(address: SocketAddr, setup: impl FnOnce(Endpoint) -> Endpoint) -> Self {
         let endpoint = Endpoint::from_str(&format!("http://{address}")).unwrap();
         Self {
-            channel: endpoint.connect_lazy(),
+            channel: setup(endpoint).connect_lazy(),
         }
     }
 
@@ -301,17 +306,26 @@ impl Client {
             .expect("a call hangs")
     }
 
-    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
-        let output = self.method(name).output();
+    /// Opens a stream. What comes of it is read by whoever opened it.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        call: Request<Bytes>,
+    ) -> Result<Response<Streaming<Bytes>>, Status> {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await.unwrap();
         let path = format!("/{name}").parse().unwrap();
+        grpc.server_streaming(call, path, Raw).await
+    }
+
+    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
+        let output = self.method(name).output();
         let mut answer = Answer {
             messages: Vec::new(),
             result: Ok(()),
             request_id: None,
         };
-        match grpc.server_streaming(call, path, Raw).await {
+        match self.open(name, call).await {
             Ok(response) => {
                 answer.request_id = request_id(response.metadata());
                 let mut messages = response.into_inner();
@@ -350,114 +364,6 @@ pub(crate) fn contract() -> &'static Contract {
 pub(crate) fn methods() -> Vec<String> {
     let operations = contract().operations().iter();
     operations.map(|it| it.method.clone()).collect()
-}
-
-/// The method of a full name: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.
-    pub(crate) fn method(&self, name: &str) -> MethodDescriptor {
-        method(name)
-    }
-
-    /// A request that the gateway finds no fault with, to the default of its
-    /// vendor's places, and about the key or token that this names.
-    pub(crate) fn request(&self, name: &str, target: &str) -> DynamicMessage {
-        let method = self.method(name);
-        let mut request = DynamicMessage::new(method.input());
-        for field in method.input().fields() {
-            if let Some(value) = vendors::value(&field) {
-                request.set_field(&field, value);
-            }
-        }
-        if let Some(key) = vendors::key(&method) {
-            let field = method.input().get_field_by_name(key.field).unwrap();
-            request.set_field(&field, vendors::holding(&field, target));
-        }
-        request
-    }
-
-    /// The same to the place of this name.
-    pub(crate) fn request_at(&self, name: &str, target: &str, place: &str) -> DynamicMessage {
-        let mut request = self.request(name, target);
-        if let Some(vendor) = Vendor::of(name) {
-            request.set_field_by_name(vendor.place, Value::String(place.to_owned()));
-        }
-        request
-    }
-
-    /// Calls a method.
-    pub(crate) async fn call(
-        &self,
-        name: &str,
-        token: Option<&str>,
-        request: &DynamicMessage,
-    ) -> Answer {
-        let mut call = Request::new(Bytes::from(request.encode_to_vec()));
-        if let Some(token) = token {
-            let value = format!("Bearer {token}").parse().unwrap();
-            call.metadata_mut().insert("authorization", value);
-        }
-        self.send(name, call).await
-    }
-
-    /// Calls a method with a request that is bytes, and metadata, of one's own,
-    /// and waits for its end.
-    pub(crate) async fn send(&self, name: &str, call: Request<Bytes>) -> Answer {
-        tokio::time::timeout(PATIENCE, self.send_patiently(name, call))
-            .await
-            .expect("a call hangs")
-    }
-
-    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
-        let output = self.method(name).output();
-        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.unwrap();
-        let path = format!("/{name}").parse().unwrap();
-        let mut answer = Answer {
-            messages: Vec::new(),
-            result: Ok(()),
-            request_id: None,
-        };
-        match grpc.server_streaming(call, path, Raw).await {
-            Ok(response) => {
-                answer.request_id = request_id(response.metadata());
-                let mut messages = response.into_inner();
-                answer.result = loop {
-                    match messages.message().await {
-                        Ok(Some(message)) => {
-                            let message = DynamicMessage::decode(output.clone(), message);
-                            answer.messages.push(message.unwrap());
-                        }
-                        Ok(None) => break Ok(()),
-                        Err(status) => break Err(status),
-                    }
-                };
-            }
-            Err(status) => {
-                answer.request_id = request_id(status.metadata());
-                answer.result = Err(status);
-            }
-        }
-        answer
-    }
-}
-
-fn request_id(metadata: &MetadataMap) -> Option<String> {
-    let id = metadata.get("x-request-id")?;
-    Some(id.to_str().unwrap().to_owned())
-}
-
-/// The table of operations.
-pub(crate) fn contract() -> &'static Contract {
-    static CONTRACT: OnceLock<Contract> = OnceLock::new();
-    CONTRACT.get_or_init(|| Contract::load().unwrap())
-}
-
-/// Every method of the contract, by its full name.
-pub(crate) fn methods() -> Vec<String> {
-    let operations = contract().operations().iter();
-    operations
-        .map(|it| it.method.clone())
-        .collect()
-        .collect()
 }
 
 /// The method of a full name: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.

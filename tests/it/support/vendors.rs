@@ -13,9 +13,7 @@ mod datadog;
 use std::{future::Future, pin::Pin};
 
 use keygate::{sandbox::faults::Faults, tasks::Tasks};
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, ReflectMessage as _, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
@@ -31,10 +29,7 @@ pub(crate) use datadog::VENDOR as DATADOG;
 /// All of them.
 pub(crate) const ALL: [&Vendor; 3] = [&BRAINTRUST, &COVEO, &DATADOG];
 
-/// The name of whatever is made or changed.
-pub(crate) const NAME: &str = "a key of the tests";
-
-/// The fields that hold it.
+/// The fields that hold the name of whatever is made or changed.
 pub(crate) const NAMES: [&str; 2] = ["name", "display_name"];
 
 /// A service account that every simulator has which knows such.
@@ -143,8 +138,12 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
+        (name, _) if NAMES.contains(&name) => {
+            // no other key's: some vendors refuse that
+            let random = keygate::random::Random::system();
+            text(&format!("a key of the tests {}", random.uuid()))
+        }
         ("service_account_id", _) => text(SERVICE_ACCOUNT),
-        (name, _) if NAMES.contains(&name) => text(NAME),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
@@ -160,15 +159,6 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
         ("scopes", _) => Value::List(vec![text("dashboards_read")]),
         _ => return None,
     })
-}
-
-/// Gives another name to what a request makes or changes.
-pub(crate) fn rename(request: &mut DynamicMessage, name: &str) {
-    for field in request.descriptor().fields() {
-        if NAMES.contains(&field.name()) {
-            request.set_field(&field, Value::String(name.to_owned()));
-        }
-    }
 }
 
 /// A field that holds this text, or a list of it alone.
