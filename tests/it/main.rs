@@ -12,6 +12,7 @@ mod canaries;
 mod cassettes;
 mod commands;
 mod configuration;
+mod coveo;
 mod credentials;
 mod datadog_v1;
 mod error_table;

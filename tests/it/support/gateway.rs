@@ -163,6 +163,12 @@ impl Sandbox {
         self.summary["service_accounts"][upstream].as_str().unwrap()
     }
 
+    /// What a simulated vendor tells with its master credentials: the id of
+    /// Coveo's organization.
+    pub(crate) fn master(&self, upstream: &str, member: &str) -> &str {
+        self.summary["masters"][upstream][member].as_str().unwrap()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.grpc())
     }
