@@ -1,5 +1,152 @@
 //! Coveo's API keys: regions, resources, operations.
 //!
 //! Everything here describes; the path that calls take is the gateway's.
+//!
+//! Source: Coveo docs, "Manage API keys"; the vendor's description of its
+//! Authorization Server API ("Api Keys"); its own TypeScript client,
+//! `@coveo/platform-client`.
 
+pub mod answers;
+pub mod api_keys;
+pub mod privileges;
 pub mod region;
+pub mod settings;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    contract::proto::keygate::coveo::v1::Region,
+    gateway::operation::{Found, Vendor},
+    json::{self, Field as _, Members},
+    status::Violation,
+};
+
+/// Coveo, where its operations do not differ.
+pub struct Coveo;
+
+impl Vendor for Coveo {
+    /// `{"message","errorCode","requestID"}`, or a problem of RFC 9457.
+    fn errors(body: &[u8]) -> Vec<String> {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        Members::parse(text).and_then(words).into_iter().collect()
+    }
+
+    /// A key, or a list of them.
+    fn found(body: &[u8]) -> Vec<Found> {
+        let Ok(raw) = serde_json::from_slice::<&RawValue>(body) else {
+            return Vec::new();
+        };
+        let keys = json::elements(raw).unwrap_or_else(|| vec![raw]);
+        keys.into_iter().filter_map(found).collect()
+    }
+}
+
+fn found(raw: &RawValue) -> Option<Found> {
+    let mut found = Found::default();
+    for (name, raw) in Members::of(raw)? {
+        match &*name {
+            "id" => found.id.fill(raw),
+            "displayName" => found.name.fill(raw),
+            _ => continue,
+        };
+    }
+    Some(found)
+}
+
+/// What an error says: what it is, and then more of it.
+fn words(members: Members<'_>) -> Option<String> {
+    let (mut title, mut code, mut detail, mut message) = (None, None, None, None);
+    for (name, raw) in members {
+        match &*name {
+            "title" => title = json::text(raw),
+            "errorCode" => code = json::text(raw),
+            "detail" => detail = json::text(raw),
+            "message" => message = json::text(raw),
+            _ => {}
+        }
+    }
+    match (title.or(code), detail.or(message)) {
+        (Some(what), Some(more)) => Some(format!("{what}: {more}")),
+        (what, more) => more.or(what),
+    }
+}
+
+/// The address of an organization, for
+/// [`address`](crate::gateway::Operation::address): without a region, wherever it
+/// is.
+///
+/// # Errors
+/// The violation, if it is a name that no organization can have, or no region that
+/// this version knows.
+pub fn address(organization_id: &str, region: i32) -> Result<String, Violation> {
+    // it stands in records and statuses, so it is bounded
+    const LONGEST: usize = 64;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+    if organization_id.is_empty() {
+        return Err(Violation::new("organization_id", "is required"));
+    }
+    if organization_id.len() > LONGEST || !organization_id.bytes().all(is_plain) {
+        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
+        return Err(Violation::new("organization_id", fault));
+    }
+    let region = Region::try_from(region)
+        .map_err(|_| Violation::new("region", "must be a region of this version"))?;
+    let region = region::name(region).unwrap_or("*");
+    Ok(format!("coveo/{region}/{organization_id}"))
+}
+
+/// For [`ambiguous`](crate::gateway::Operation::ambiguous).
+#[must_use]
+pub fn ambiguous() -> Violation {
+    Violation::new(
+        "region",
+        "is required: the organization is in several; see AccessService.ListUpstreams",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_upstream_s_words() {
+        for (body, words) in [
+            (
+                r#"{"message":"no","errorCode":"ACCESS_DENIED","requestID":"1"}"#,
+                &["ACCESS_DENIED: no"][..],
+            ),
+            (
+                r#"{"type":"about:blank","title":"Conflict","status":409,"detail":"taken"}"#,
+                &["Conflict: taken"],
+            ),
+            (r#"{"title":"Conflict"}"#, &["Conflict"]),
+            (r#"{"message":"no","errorCode":7}"#, &["no"]),
+            (r#"{"error":"no"}"#, &[]),
+            (r#"["no"]"#, &[]),
+            ("<html><body>no</body></html>", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(Coveo::errors(body.as_bytes()), words, "{body}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_in_either_form() {
+        let key = |id: &str, name: Option<&str>| Found {
+            id: Some(id.to_owned()),
+            name: name.map(str::to_owned),
+        };
+        for (body, found) in [
+            (r#"{"id":"a","displayName":"b"}"#, vec![key("a", Some("b"))]),
+            (
+                r#"[{"id":"a","displayName":null},{"displayName":"d","id":"c"}]"#,
+                vec![key("a", None), key("c", Some("d"))],
+            ),
+            ("[]", vec![]),
+            ("7", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(Coveo::found(body.as_bytes()), found, "{body}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod operation;
 pub mod personal_access_tokens;
 pub mod query;
 pub mod resources;
+pub mod service_accounts;
 pub mod site;
 pub mod v1;
 

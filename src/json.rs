@@ -173,6 +173,19 @@ impl Field for Option<Timestamp> {
     }
 }
 
+impl Field for Option<Struct> {
+    fn fill(&mut self, raw: &RawValue) -> Fit {
+        match value(raw, DEPTH).kind {
+            Some(Kind::StructValue(members)) => {
+                *self = Some(members);
+                Fit::Whole
+            }
+            Some(Kind::NullValue(_)) => Fit::Null,
+            _ => Fit::Not,
+        }
+    }
+}
+
 /// Reads a time, and says whether the `Timestamp` is all that the text tells: it
 /// is not for a text without an offset (taken as UTC), a leap second, or more
 /// than nine digits of a second. `None` if it is no time.
@@ -304,6 +317,41 @@ fn number(text: &str) -> Option<f64> {
     (!is_integer || is_exact).then_some(number)
 }
 
+/// A protobuf struct as a JSON object. `None` if there is a number in it that JSON
+/// can't write, or a value that is none.
+#[must_use]
+pub fn object_of(members: &Struct) -> Option<serde_json::Value> {
+    let members = members.fields.iter();
+    let members = members.map(|(name, it)| Some((name.clone(), value_of(it)?)));
+    members
+        .collect::<Option<_>>()
+        .map(serde_json::Value::Object)
+}
+
+fn value_of(value: &Value) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    Some(match value.kind.as_ref()? {
+        Kind::NullValue(_) => Json::Null,
+        Kind::BoolValue(it) => (*it).into(),
+        Kind::StringValue(it) => it.as_str().into(),
+        Kind::NumberValue(it) => Json::Number(number_of(*it)?),
+        Kind::ListValue(list) => {
+            let values = list.values.iter().map(value_of);
+            values.collect::<Option<_>>().map(Json::Array)?
+        }
+        Kind::StructValue(members) => object_of(members)?,
+    })
+}
+
+/// A whole number is written as one.
+fn number_of(number: f64) -> Option<serde_json::Number> {
+    let text = format!("{number}");
+    match text.parse::<i64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) => serde_json::Number::from_f64(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +406,25 @@ mod tests {
         }
         assert!(timestamp("2026-04-08").is_none());
         assert!(timestamp("yesterday").is_none());
+    }
+
+    #[test]
+    fn a_struct_is_written_as_it_was_read() {
+        for text in [
+            "{}",
+            r#"{"a":[1,-2.5,1e300,true,null,"é\n"],"b":{"c":{}},"d":9007199254740992}"#,
+        ] {
+            let mut members: Option<Struct> = None;
+            assert_eq!(members.fill(&raw(text)), Fit::Whole);
+            let written = object_of(&members.unwrap()).unwrap();
+            let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(written, expected);
+        }
+        for kind in [None, Some(Kind::NumberValue(f64::NAN))] {
+            let mut members = Struct::default();
+            members.fields.insert("a".to_owned(), Value { kind });
+            assert_eq!(object_of(&members), None);
+        }
     }
 
     #[test]

@@ -30,12 +30,15 @@ use crate::{
         self, Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            braintrust::v1 as braintrust,
+            coveo,
             datadog::v1,
             datadog::v2::{
                 api_key_service_server::ApiKeyServiceServer,
                 application_key_service_server::ApplicationKeyServiceServer,
                 current_user_application_key_service_server::CurrentUserApplicationKeyServiceServer,
                 personal_access_token_service_server::PersonalAccessTokenServiceServer,
+                service_account_key_service_server::ServiceAccountKeyServiceServer,
             },
         },
     },
@@ -343,8 +346,12 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
         PersonalAccessTokenServiceServer,
+        ServiceAccountKeyServiceServer,
         v1::api_key_service_server::ApiKeyServiceServer,
         v1::application_key_service_server::ApplicationKeyServiceServer,
+        braintrust::api_key_service_server::ApiKeyServiceServer,
+        braintrust::service_token_service_server::ServiceTokenServiceServer,
+        coveo::v1::api_key_service_server::ApiKeyServiceServer,
     );
     for service in &services {
         health

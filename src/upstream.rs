@@ -71,7 +71,13 @@ impl Answer {
     /// Upstream's own id of the request, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        ["x-request-id", "dd-request-id", "x-dd-request-id"]
+        const HEADERS: [&str; 4] = [
+            "x-request-id",
+            "dd-request-id",
+            "x-dd-request-id",
+            "x-bt-internal-trace-id",
+        ];
+        HEADERS
             .iter()
             .find_map(|name| self.headers.get(*name))
             .and_then(|it| it.to_str().ok())

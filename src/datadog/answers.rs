@@ -10,19 +10,26 @@ use crate::{
     contract::proto::keygate::datadog::v2::{
         AccessToken, ApiKey, ApplicationKey, CreateApiKeyResponse,
         CreateCurrentUserApplicationKeyResponse, CreatePersonalAccessTokenResponse,
+        CreateServiceAccountAccessTokenResponse, CreateServiceAccountApplicationKeyResponse,
         DeleteApiKeyResponse, DeleteApplicationKeyResponse,
-        DeleteCurrentUserApplicationKeyResponse, GetApiKeyResponse, GetApplicationKeyResponse,
-        GetCurrentUserApplicationKeyResponse, GetPersonalAccessTokenResponse, IncludedResource,
-        ListApiKeysResponse, ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
-        ListPersonalAccessTokensResponse, RevokePersonalAccessTokenResponse, UpdateApiKeyResponse,
+        DeleteCurrentUserApplicationKeyResponse, DeleteServiceAccountApplicationKeyResponse,
+        GetApiKeyResponse, GetApplicationKeyResponse, GetCurrentUserApplicationKeyResponse,
+        GetPersonalAccessTokenResponse, GetServiceAccountAccessTokenResponse,
+        GetServiceAccountApplicationKeyResponse, IncludedResource, ListApiKeysResponse,
+        ListApplicationKeysResponse, ListCurrentUserApplicationKeysResponse,
+        ListPersonalAccessTokensResponse, ListServiceAccountAccessTokensResponse,
+        ListServiceAccountApplicationKeysResponse, RevokePersonalAccessTokenResponse,
+        RevokeServiceAccountAccessTokenResponse, UpdateApiKeyResponse,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyResponse,
-        UpdatePersonalAccessTokenResponse, included_resource::Resource,
+        UpdatePersonalAccessTokenResponse, UpdateServiceAccountAccessTokenResponse,
+        UpdateServiceAccountApplicationKeyResponse, included_resource::Resource,
     },
     gateway::{
+        answers::empties,
         operation::{Answer, Key},
         stream::{Numbered, Paging},
     },
-    json::{Malformed, Members},
+    json::Malformed,
 };
 
 /// A key or token of Datadog's.
@@ -183,20 +190,6 @@ fn text(body: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))
 }
 
-/// Reads an answer that tells nothing beyond its status: it has no body, or a
-/// JSON object. Anything else comes from somebody between us and upstream, and
-/// says nothing about what upstream did.
-///
-/// # Errors
-/// [`Malformed`] if it is none.
-fn nothing(body: &[u8]) -> Result<(), Malformed> {
-    let body = text(body)?;
-    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
-        return Ok(());
-    }
-    Err(Malformed("the answer is not a JSON object"))
-}
-
 /// Reads an answer with one resource.
 ///
 /// # Errors
@@ -295,29 +288,13 @@ macro_rules! singles {
     )*};
 }
 
-macro_rules! empties {
-    ($($response:ident),* $(,)?) => {$(
-        impl Answer for $response {
-            fn read(body: &[u8]) -> Result<Self, Malformed> {
-                nothing(body).map(|()| Self {})
-            }
-
-            fn keys(&self) -> Vec<Key<'_>> {
-                Vec::new()
-            }
-
-            fn retain(&mut self, _: &[bool]) {}
-
-            fn conceal(&mut self) {}
-        }
-    )*};
-}
-
 lists!(
     ListApiKeysResponse.api_keys,
     ListApplicationKeysResponse.application_keys,
     ListCurrentUserApplicationKeysResponse.application_keys,
     ListPersonalAccessTokensResponse.access_tokens,
+    ListServiceAccountApplicationKeysResponse.application_keys,
+    ListServiceAccountAccessTokensResponse.access_tokens,
 );
 
 singles!(
@@ -332,6 +309,12 @@ singles!(
     CreatePersonalAccessTokenResponse.access_token,
     GetPersonalAccessTokenResponse.access_token,
     UpdatePersonalAccessTokenResponse.access_token,
+    CreateServiceAccountApplicationKeyResponse.application_key,
+    GetServiceAccountApplicationKeyResponse.application_key,
+    UpdateServiceAccountApplicationKeyResponse.application_key,
+    CreateServiceAccountAccessTokenResponse.access_token,
+    GetServiceAccountAccessTokenResponse.access_token,
+    UpdateServiceAccountAccessTokenResponse.access_token,
 );
 
 empties!(
@@ -339,4 +322,6 @@ empties!(
     DeleteApplicationKeyResponse,
     DeleteCurrentUserApplicationKeyResponse,
     RevokePersonalAccessTokenResponse,
+    DeleteServiceAccountApplicationKeyResponse,
+    RevokeServiceAccountAccessTokenResponse,
 );

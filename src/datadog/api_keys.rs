@@ -17,12 +17,12 @@ use crate::{
     gateway::{Gateway, Items, operation::Scopes::NotApplicable, request::check_name},
 };
 
-const API_KEYS: Collection = Collection {
-    kind: API_KEY,
-    path: "/api/v2/api_keys",
-    id_field: "api_key_id",
-    item: "/api/v2/api_keys/{api_key_id}",
-};
+const API_KEYS: Collection = Collection::new(
+    API_KEY,
+    "/api/v2/api_keys",
+    "/api/v2/api_keys/{api_key_id}",
+    "api_key_id",
+);
 
 fn sort(sort: ApiKeySort) -> Option<&'static str> {
     Some(match sort {
@@ -86,7 +86,7 @@ operation! {
     ListApiKeys = "keygate.datadog.v2.ApiKeyService/ListApiKeys",
     ListApiKeysRequest => ListApiKeysResponse,
     |it, violations| {
-        let query = Query::new(API_KEYS.path, violations)
+        let query = Query::new(API_KEYS.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort);
         API_KEYS.list(filtered!(it, query))
@@ -98,7 +98,7 @@ operation! {
     StreamApiKeys = "keygate.datadog.v2.ApiKeyService/StreamApiKeys",
     StreamApiKeysRequest => ListApiKeysResponse,
     |it, violations| {
-        let query = Query::new(API_KEYS.path, violations);
+        let query = Query::new(API_KEYS.route, violations);
         API_KEYS.list(filtered!(it, query))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         GetApplicationKeyResponse, GetCurrentUserApplicationKeyRequest,
         GetCurrentUserApplicationKeyResponse, ListApplicationKeysRequest,
         ListApplicationKeysResponse, ListCurrentUserApplicationKeysRequest,
-        ListCurrentUserApplicationKeysResponse, StreamApplicationKeysRequest,
+        ListCurrentUserApplicationKeysResponse, Scopes, StreamApplicationKeysRequest,
         StreamApplicationKeysResponse, StreamCurrentUserApplicationKeysRequest,
         StreamCurrentUserApplicationKeysResponse, UpdateApplicationKeyRequest,
         UpdateApplicationKeyResponse, UpdateCurrentUserApplicationKeyRequest,
@@ -25,24 +25,25 @@ use crate::{
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Gateway, Items, operation::Scopes::Unscoped, request::check_name},
+    gateway::{Gateway, Items, Plan, operation::Scopes::Unscoped, request::check_name},
+    status::Violation,
 };
 
-const ORG: Collection = Collection {
-    kind: APPLICATION_KEY,
-    path: "/api/v2/application_keys",
-    id_field: "app_key_id",
-    item: "/api/v2/application_keys/{app_key_id}",
-};
+const ORG: Collection = Collection::new(
+    APPLICATION_KEY,
+    "/api/v2/application_keys",
+    "/api/v2/application_keys/{app_key_id}",
+    "app_key_id",
+);
 
-const CURRENT_USER: Collection = Collection {
-    kind: APPLICATION_KEY,
-    path: "/api/v2/current_user/application_keys",
-    id_field: "app_key_id",
-    item: "/api/v2/current_user/application_keys/{app_key_id}",
-};
+const CURRENT_USER: Collection = Collection::new(
+    APPLICATION_KEY,
+    "/api/v2/current_user/application_keys",
+    "/api/v2/current_user/application_keys/{app_key_id}",
+    "app_key_id",
+);
 
-fn sort(sort: ApplicationKeySort) -> Option<&'static str> {
+pub(super) fn sort(sort: ApplicationKeySort) -> Option<&'static str> {
     Some(match sort {
         ApplicationKeySort::Unspecified => return None,
         ApplicationKeySort::CreatedAt => "created_at",
@@ -80,12 +81,30 @@ macro_rules! filtered {
     };
 }
 
+/// The creation of an application key.
+pub(super) fn create(
+    collection: &Collection,
+    name: String,
+    given: Option<Scopes>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    check_name(Some(&name), violations);
+    // upstream makes an unscoped key where no scopes are given
+    let (policy, sent) = scopes(given, Unscoped, violations);
+    let attributes = Attributes {
+        name: Some(name.clone()),
+        scopes: sent,
+        ..Attributes::default()
+    };
+    collection.create(name, policy, attributes)
+}
+
 operation! {
     /// GET /api/v2/application_keys
     ListApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/ListApplicationKeys",
     ListApplicationKeysRequest => ListApplicationKeysResponse,
     |it, violations| {
-        let query = Query::new(ORG.path, violations)
+        let query = Query::new(ORG.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort)
             .text("owned_by", "filter[owned_by]", it.owned_by.as_deref());
@@ -98,7 +117,7 @@ operation! {
     StreamApplicationKeys = "keygate.datadog.v2.ApplicationKeyService/StreamApplicationKeys",
     StreamApplicationKeysRequest => ListApplicationKeysResponse,
     |it, violations| {
-        let query = Query::new(ORG.path, violations)
+        let query = Query::new(ORG.route, violations)
             .text("owned_by", "filter[owned_by]", it.owned_by.as_deref());
         ORG.list(filtered!(it, query).finish())
     }
@@ -141,7 +160,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/ListCurrentUserApplicationKeys",
     ListCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
     |it, violations| {
-        let query = Query::new(CURRENT_USER.path, violations)
+        let query = Query::new(CURRENT_USER.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort);
         CURRENT_USER.list(filtered!(it, query).finish())
@@ -154,7 +173,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/StreamCurrentUserApplicationKeys",
     StreamCurrentUserApplicationKeysRequest => ListCurrentUserApplicationKeysResponse,
     |it, violations| {
-        let query = Query::new(CURRENT_USER.path, violations);
+        let query = Query::new(CURRENT_USER.route, violations);
         CURRENT_USER.list(filtered!(it, query).finish())
     }
 }
@@ -170,15 +189,7 @@ operation! {
         "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey",
     CreateCurrentUserApplicationKeyRequest => CreateCurrentUserApplicationKeyResponse,
     |it, violations| {
-        check_name(Some(&it.name), violations);
-        // upstream makes an unscoped key where no scopes are given
-        let (policy, sent) = scopes(it.scopes, Unscoped, violations);
-        let attributes = Attributes {
-            name: Some(it.name.clone()),
-            scopes: sent,
-            ..Attributes::default()
-        };
-        CURRENT_USER.create(it.name, policy, attributes)
+        create(&CURRENT_USER, it.name, it.scopes, violations)
     }
 }
 

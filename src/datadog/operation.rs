@@ -1,6 +1,8 @@
 //! What Datadog's operations have in common: requests that name a site, and
 //! bodies in JSON:API.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
@@ -10,7 +12,7 @@ use crate::{
     contract::proto::keygate::datadog::v2::{Scopes, Site},
     gateway::{
         operation::{self as gateway, Inspect, Target},
-        request::{body, check_id, check_new_name},
+        request::{body, check_id, check_new_name, check_place},
     },
     status::Violation,
     upstream::Request,
@@ -21,17 +23,12 @@ use crate::{
 ///
 /// # Errors
 /// The violation, if it is no site that this version knows, or a name that no
-/// organization can have: it stands in records and statuses, so it is bounded.
+/// organization can have.
 pub fn address(site: i32, org: &str) -> Result<String, Violation> {
-    const LONGEST: usize = 64;
     let name = Site::try_from(site).ok().and_then(site::name);
     let name = name
         .ok_or_else(|| Violation::new("site", "is required, and must be a site of this version"))?;
-    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-    if org.len() > LONGEST || !org.bytes().all(is_plain) {
-        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
-        return Err(Violation::new("org", fault));
-    }
+    check_place("org", org)?;
     Ok(if org.is_empty() {
         format!("datadog/{name}")
     } else {
@@ -72,29 +69,74 @@ pub const PERSONAL_ACCESS_TOKEN: Kind = Kind {
     name: "access_token",
     jsonapi: "personal_access_tokens",
 };
+/// Access tokens of service accounts.
+pub const SERVICE_ACCESS_TOKEN: Kind = Kind {
+    name: "access_token",
+    jsonapi: "service_access_tokens",
+};
 
 /// A kind of resource at a collection's path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Collection {
     /// What it holds.
     pub kind: Kind,
     /// Its path.
-    pub path: &'static str,
-    /// The field of requests that holds an id.
-    pub id_field: &'static str,
+    pub path: Cow<'static, str>,
+    /// The route of the collection.
+    pub route: &'static str,
     /// The route of one of its resources.
     pub item: &'static str,
+    /// The field of requests that holds an id.
+    pub id_field: &'static str,
+    /// What all of it belongs to: a service account's id.
+    pub parent: Option<String>,
 }
 
 impl Collection {
+    /// A collection that belongs to nothing within its organization.
+    #[must_use]
+    pub const fn new(
+        kind: Kind,
+        route: &'static str,
+        item: &'static str,
+        id_field: &'static str,
+    ) -> Self {
+        Self {
+            kind,
+            path: Cow::Borrowed(route),
+            route,
+            item,
+            id_field,
+            parent: None,
+        }
+    }
+
+    /// The same below what it belongs to: the first parameter of its routes. What
+    /// is wrong with that id goes into `violations`.
+    #[must_use]
+    pub fn of(&self, field: &'static str, parent: String, violations: &mut Vec<Violation>) -> Self {
+        check_id(field, &parent, violations);
+        Self {
+            path: self
+                .route
+                .replacen(&format!("{{{field}}}"), &parent, 1)
+                .into(),
+            parent: Some(parent),
+            ..self.clone()
+        }
+    }
+
     fn plan(&self, request: Request, target: Target) -> gateway::Plan {
-        gateway::Plan::new(request, self.kind.name, target)
+        gateway::Plan {
+            parent: self.parent.clone(),
+            ..gateway::Plan::new(request, self.kind.name, target)
+        }
     }
 
     /// A list.
     #[must_use]
     pub fn list(&self, path: String) -> gateway::Plan {
-        let request = Request::new(Method::GET, path, self.path);
+        let request = Request::new(Method::GET, path, self.route);
         self.plan(request, Target::Collection)
     }
 
@@ -120,7 +162,7 @@ impl Collection {
         scopes: gateway::Scopes,
         attributes: A,
     ) -> gateway::Plan {
-        let mut request = Request::new(Method::POST, self.path, self.path);
+        let mut request = Request::new(Method::POST, self.path.as_ref(), self.route);
         request.body = Some(self.body(None, attributes));
         gateway::Plan {
             name: Some(name),

@@ -1,5 +1,6 @@
 //! `keygate.datadog.v2.PersonalAccessTokenService`.
 
+use prost_types::Timestamp;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
@@ -13,27 +14,27 @@ use crate::{
         CreatePersonalAccessTokenResponse, GetPersonalAccessTokenRequest,
         GetPersonalAccessTokenResponse, ListPersonalAccessTokensRequest,
         ListPersonalAccessTokensResponse, RevokePersonalAccessTokenRequest,
-        RevokePersonalAccessTokenResponse, StreamPersonalAccessTokensRequest,
+        RevokePersonalAccessTokenResponse, Scopes, StreamPersonalAccessTokensRequest,
         StreamPersonalAccessTokensResponse, UpdatePersonalAccessTokenRequest,
         UpdatePersonalAccessTokenResponse,
         personal_access_token_service_server::PersonalAccessTokenService,
     },
     gateway::{
-        Gateway, Items,
+        Gateway, Items, Plan,
         operation::Scopes::These,
         request::{check_name, rfc3339},
     },
     status::Violation,
 };
 
-const TOKENS: Collection = Collection {
-    kind: PERSONAL_ACCESS_TOKEN,
-    path: "/api/v2/personal_access_tokens",
-    id_field: "token_id",
-    item: "/api/v2/personal_access_tokens/{token_id}",
-};
+const TOKENS: Collection = Collection::new(
+    PERSONAL_ACCESS_TOKEN,
+    "/api/v2/personal_access_tokens",
+    "/api/v2/personal_access_tokens/{token_id}",
+    "token_id",
+);
 
-fn sort(sort: AccessTokenSort) -> Option<&'static str> {
+pub(super) fn sort(sort: AccessTokenSort) -> Option<&'static str> {
     Some(match sort {
         AccessTokenSort::Unspecified => return None,
         AccessTokenSort::Name => "name",
@@ -49,7 +50,7 @@ fn sort(sort: AccessTokenSort) -> Option<&'static str> {
     })
 }
 
-fn include(include: AccessTokenInclude) -> Option<&'static str> {
+pub(super) fn include(include: AccessTokenInclude) -> Option<&'static str> {
     Some(match include {
         AccessTokenInclude::Unspecified => return None,
         AccessTokenInclude::LeakInformation => "leak_information",
@@ -68,13 +69,52 @@ macro_rules! filtered {
     };
 }
 
+/// The creation of a token. Where it has no end, upstream says whether it may.
+pub(super) fn create(
+    collection: &Collection,
+    name: String,
+    scopes: Vec<String>,
+    expires_at: Option<Timestamp>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    check_name(Some(&name), violations);
+    let written = expires_at.and_then(rfc3339);
+    if expires_at.is_some() && written.is_none() {
+        violations.push(Violation::new(
+            "expires_at",
+            "is not a time from year 1 to 9999",
+        ));
+    }
+    let attributes = Attributes {
+        name: Some(name.clone()),
+        scopes: Some(Some(scopes.clone())),
+        expires_at: written,
+        ..Attributes::default()
+    };
+    collection.create(name, These(scopes), attributes)
+}
+
+/// The change of a token.
+pub(super) fn update(
+    collection: &Collection,
+    id: String,
+    name: Option<String>,
+    scopes: Option<Scopes>,
+    violations: &mut Vec<Violation>,
+) -> Plan {
+    if scopes.as_ref().is_some_and(|it| it.unscoped) {
+        violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
+    }
+    collection.rename_or_rescope(id, name, scopes, violations)
+}
+
 operation! {
     /// GET /api/v2/personal_access_tokens
     ListPersonalAccessTokens =
         "keygate.datadog.v2.PersonalAccessTokenService/ListPersonalAccessTokens",
     ListPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
     |it, violations| {
-        let query = Query::new(TOKENS.path, violations)
+        let query = Query::new(TOKENS.route, violations)
             .page(it.page_size, it.page_number)
             .sort(it.sort, sort);
         TOKENS.list(filtered!(it, query))
@@ -87,7 +127,7 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/StreamPersonalAccessTokens",
     StreamPersonalAccessTokensRequest => ListPersonalAccessTokensResponse,
     |it, violations| {
-        let query = Query::new(TOKENS.path, violations);
+        let query = Query::new(TOKENS.route, violations);
         TOKENS.list(filtered!(it, query))
     }
 }
@@ -102,22 +142,10 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/CreatePersonalAccessToken",
     CreatePersonalAccessTokenRequest => CreatePersonalAccessTokenResponse,
     |it, violations| {
-        check_name(Some(&it.name), violations);
-        let expires_at = it.expires_at.and_then(rfc3339);
-        match (&it.expires_at, &expires_at) {
-            (None, _) => violations.push(Violation::new("expires_at", "is required by upstream")),
-            (Some(_), None) => {
-                violations.push(Violation::new("expires_at", "is not a time from year 1 to 9999"));
-            }
-            _ => {}
+        if it.expires_at.is_none() {
+            violations.push(Violation::new("expires_at", "is required by upstream"));
         }
-        let attributes = Attributes {
-            name: Some(it.name.clone()),
-            scopes: Some(Some(it.scopes.clone())),
-            expires_at,
-            ..Attributes::default()
-        };
-        TOKENS.create(it.name, These(it.scopes), attributes)
+        create(&TOKENS, it.name, it.scopes, it.expires_at, violations)
     }
 }
 
@@ -138,10 +166,7 @@ operation! {
         "keygate.datadog.v2.PersonalAccessTokenService/UpdatePersonalAccessToken",
     UpdatePersonalAccessTokenRequest => UpdatePersonalAccessTokenResponse,
     |it, violations| {
-        if it.scopes.as_ref().is_some_and(|it| it.unscoped) {
-            violations.push(Violation::new("scopes", "a token can't be `unscoped`"));
-        }
-        TOKENS.rename_or_rescope(it.token_id, it.name, it.scopes, violations)
+        update(&TOKENS, it.token_id, it.name, it.scopes, violations)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Responses that hold a key or a list of keys, where the vendor's answer is just
-//! that, or an object with it in one of its members.
+//! that, or an object with it in one of its members; and responses that hold
+//! nothing.
 
 use serde_json::value::RawValue;
 
 use super::operation::Key;
-use crate::json::{self, Malformed, Object};
+use crate::json::{self, Malformed, Members, Object};
 
 /// A key or token of a vendor's, in the contract's message.
 pub trait Resource: Object {
@@ -42,6 +43,39 @@ pub fn read_list<R: Resource>(raw: &RawValue) -> Result<Vec<R>, Malformed> {
 /// [`Malformed`] if it is not JSON.
 pub fn bare(body: &[u8]) -> Result<&RawValue, Malformed> {
     serde_json::from_slice(body).map_err(|_| Malformed("the answer is not JSON"))
+}
+
+/// Reads an answer that tells nothing beyond its status: it has no body, or a
+/// JSON object. Anything else comes from somebody between us and upstream, and
+/// says nothing about what upstream did.
+///
+/// # Errors
+/// [`Malformed`] if it is none.
+pub fn nothing(body: &[u8]) -> Result<(), Malformed> {
+    let body = std::str::from_utf8(body).map_err(|_| Malformed("the answer is not UTF-8"))?;
+    if body.trim_ascii().is_empty() || Members::parse(body).is_some() {
+        return Ok(());
+    }
+    Err(Malformed("the answer is not a JSON object"))
+}
+
+/// The responses of a service that hold nothing.
+macro_rules! empties {
+    ($($response:ident),* $(,)?) => {$(
+        impl $crate::gateway::operation::Answer for $response {
+            fn read(body: &[u8]) -> Result<Self, $crate::json::Malformed> {
+                $crate::gateway::answers::nothing(body).map(|()| Self {})
+            }
+
+            fn keys(&self) -> Vec<$crate::gateway::operation::Key<'_>> {
+                Vec::new()
+            }
+
+            fn retain(&mut self, _: &[bool]) {}
+
+            fn conceal(&mut self) {}
+        }
+    )*};
 }
 
 /// The responses of a service: `list` or `one`, the response with its field, and
@@ -102,4 +136,4 @@ macro_rules! answers {
     };
 }
 
-pub(crate) use answers;
+pub(crate) use {answers, empties};

@@ -14,6 +14,14 @@ use crate::{
     policy,
 };
 
+/// Why nobody gets at the credentials that we present ourselves.
+pub(super) fn out_of_reach() -> policy::Denial {
+    policy::Denial {
+        missing: Vec::new(),
+        rule: "the gateway's own credentials are out of reach".to_owned(),
+    }
+}
+
 impl<O: Operation> Work<O> {
     /// What the trail learns from an answer: what was made or removed, and the
     /// fingerprints of the secrets in it, shown or not.
@@ -41,20 +49,29 @@ impl<O: Operation> Work<O> {
         });
         let upstream = self.client.name();
         let resource_type = self.plan.resource_type;
+        let removed = |id: &String| Projection::Removed {
+            upstream: upstream.to_owned(),
+            resource_type: resource_type.to_owned(),
+            id: id.clone(),
+        };
         match self.effect {
             Effect::Create => {
                 let ids = keys.iter().map(|it| it.id.map(str::to_owned));
                 let ids = ids.chain(fingerprints.iter().map(|it| Some(it.to_string())));
-                let created = ids.flatten().map(|id| Projection::Created {
+                let ids: Vec<_> = ids.flatten().collect();
+                let created = ids.iter().map(|id| Projection::Created {
                     upstream: upstream.to_owned(),
                     resource_type: resource_type.to_owned(),
-                    id,
+                    id: id.clone(),
                     owner: audit::Owner {
                         issuer: self.caller.issuer.clone(),
                         subject: self.caller.subject.clone(),
                     },
                 });
-                created.collect()
+                // what stands in a key's place may have its id, and another owner
+                let replaced = matches!(self.plan.target, Target::Replacement);
+                let removed = ids.iter().filter(|_| replaced).map(removed);
+                removed.chain(created).collect()
             }
             Effect::Delete => {
                 let ids = match &self.plan.target {
@@ -63,12 +80,7 @@ impl<O: Operation> Work<O> {
                     Target::Secret(secret) => self.fingerprints(secret.expose_secret()),
                     Target::Collection | Target::CopyOf(_) | Target::Replacement => Vec::new(),
                 };
-                let removed = ids.into_iter().map(|id| Projection::Removed {
-                    upstream: upstream.to_owned(),
-                    resource_type: resource_type.to_owned(),
-                    id,
-                });
-                removed.collect()
+                ids.iter().map(removed).collect()
             }
             Effect::Read | Effect::Reveal | Effect::Update | Effect::Unspecified => Vec::new(),
         }
@@ -80,9 +92,10 @@ impl<O: Operation> Work<O> {
             return Ok(());
         }
         let keys = response.keys();
-        let Some(name) = keys.first().map(|it| it.name.map(str::to_owned)) else {
+        let Some(first) = keys.first() else {
             return Ok(());
         };
+        let (is_ours, name) = (self.is_ours(first), first.name.map(str::to_owned));
         drop(keys);
         let key = policy::Key {
             name: name.as_deref(),
@@ -90,12 +103,21 @@ impl<O: Operation> Work<O> {
         };
         if !self.is_mutation() {
             let denied = |denial| self.call.note_denial(denial, &self.policy_version);
+            if is_ours {
+                return Err(denied(out_of_reach()).into());
+            }
             self.permit.check_key(&key).map_err(denied)?;
         }
-        if !self.permit.reveals(&key) {
+        if is_ours || !self.permit.reveals(&key) {
             response.conceal();
         }
         Ok(())
+    }
+
+    /// Whether a key in an answer is one that we present ourselves: no caller sees
+    /// its value.
+    fn is_ours(&self, key: &Key<'_>) -> bool {
+        key.secret.is_some_and(|it| self.client.presents(it))
     }
 
     /// A list: only the keys that the caller may touch.
@@ -116,21 +138,24 @@ impl<O: Operation> Work<O> {
     /// Which keys of a list the caller may touch, `None` for all of them; and
     /// whether the secrets of all these may be shown.
     async fn kept(&self, keys: &[Key<'_>]) -> Result<(Option<Vec<bool>>, bool)> {
+        let ours: Vec<_> = keys.iter().map(|it| self.is_ours(it)).collect();
         if !self.permit.needs_owner() && !self.permit.needs_name() {
             let any = policy::Key {
                 name: None,
                 own: false,
             };
-            return Ok((None, self.permit.reveals(&any)));
+            let others = ours.contains(&true);
+            let others = others.then(|| ours.iter().map(|it| !it).collect());
+            return Ok((others, self.permit.reveals(&any)));
         }
         let identities: Vec<_> = keys.iter().map(|it| self.identities(it)).collect();
         let names: Vec<_> = keys.iter().map(|it| it.name.map(str::to_owned)).collect();
         let own = self.own(&identities).await?;
         let mut revealed = true;
-        let keep = names.iter().zip(own).map(|(name, own)| {
+        let keep = names.iter().zip(own).zip(ours).map(|((name, own), ours)| {
             let name = name.as_deref();
             let key = policy::Key { name, own };
-            let kept = self.permit.check_key(&key).is_ok();
+            let kept = !ours && self.permit.check_key(&key).is_ok();
             revealed &= !kept || self.permit.reveals(&key);
             kept
         });

@@ -158,7 +158,8 @@ pub enum Target {
     Keys(Vec<String>),
     /// A new key, made from the key of this id.
     CopyOf(String),
-    /// A new key in the place of those that the inspection finds, if any.
+    /// A new key in the place of those that the inspection finds, if any. It is
+    /// sent once and never again: each time makes another secret.
     Replacement,
 }
 

@@ -38,6 +38,28 @@ pub fn check_id(field: &'static str, id: &str, violations: &mut Vec<Violation>) 
     violations.push(Violation::new(field, fault));
 }
 
+/// Checks a text that goes into a body and may be left out.
+pub fn check_text(field: &'static str, text: Option<&str>, violations: &mut Vec<Violation>) {
+    if text.is_some_and(|it| it.len() > LONGEST_FILTER) {
+        violations.push(Violation::new(field, "is longer than 1024 bytes"));
+    }
+}
+
+/// Checks the configured name of an upstream, or of a part of one, which may be
+/// empty. It stands in records and statuses, so it is bounded.
+///
+/// # Errors
+/// The violation, if nothing can be configured under such a name.
+pub fn check_place(field: &'static str, name: &str) -> Result<(), Violation> {
+    const LONGEST: usize = 64;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+    if name.len() > LONGEST || !name.bytes().all(is_plain) {
+        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
+        return Err(Violation::new(field, fault));
+    }
+    Ok(())
+}
+
 /// Checks a name that upstream requires.
 pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
     match name {
@@ -48,6 +70,11 @@ pub fn check_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 
 /// Checks a name that may be left out.
 pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
+    check_name_in("name", name, violations);
+}
+
+/// Checks a name that may be left out, in a field of this name.
+pub fn check_name_in(field: &'static str, name: Option<&str>, violations: &mut Vec<Violation>) {
     // it stands in records, so it is bounded
     const LONGEST: usize = 1024;
     let fault = match name {
@@ -55,7 +82,7 @@ pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
         Some(name) if name.len() > LONGEST => "is longer than 1024 bytes",
         _ => return,
     };
-    violations.push(Violation::new("name", fault));
+    violations.push(Violation::new(field, fault));
 }
 
 /// The JSON body of a value whose parts all serialize: strings, numbers, lists of
@@ -63,6 +90,13 @@ pub fn check_new_name(name: Option<&str>, violations: &mut Vec<Violation>) {
 pub fn body(value: &impl Serialize) -> Bytes {
     // such a value always serializes
     serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+/// One parameter of a query.
+#[must_use]
+pub fn parameter(name: &str, value: &str) -> String {
+    let encode = |text| utf8_percent_encode(text, ENCODED);
+    format!("{}={}", encode(name), encode(value))
 }
 
 /// A path with a query, in the making.
@@ -97,9 +131,7 @@ impl<'v> Query<'v> {
     pub fn push(&mut self, name: &str, value: &str) {
         self.path
             .push(if self.path.contains('?') { '&' } else { '?' });
-        self.path.extend(utf8_percent_encode(name, ENCODED));
-        self.path.push('=');
-        self.path.extend(utf8_percent_encode(value, ENCODED));
+        self.path += &parameter(name, value);
     }
 
     /// A text.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, Operation, Plan, Result, conclude, interpret,
+    narrow::out_of_reach,
     operation::{Answer as _, Completion, Found, Inspect, Key, Target, Vendor as _},
     unrecorded,
 };
@@ -109,6 +110,12 @@ impl<O: Operation> Work<O> {
     /// before upstream does anything. Tells whether they are the caller's own,
     /// where that matters.
     async fn authorize_key(&mut self) -> Result<bool> {
+        if let Target::Secret(secret) = &self.plan.target
+            && self.client.presents(secret.expose_secret())
+        {
+            let denied = self.call.note_denial(out_of_reach(), &self.policy_version);
+            return Err(denied.into());
+        }
         let found = match self.plan.inspect.take() {
             Some(it) if self.needs(&it) => self.inspect(it).await?,
             _ => Vec::new(),
@@ -261,12 +268,14 @@ impl<O: Operation> Work<O> {
 
     /// Asks upstream. A read ends when its caller goes.
     pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Result<Answer> {
-        let call = self.client.call(&self.permit, request, deadline);
-        let result = if self.is_mutation() {
-            call.await
+        let client = &self.client;
+        let result = if matches!(self.plan.target, Target::Replacement) {
+            client.call_once(&self.permit, request, deadline).await
+        } else if self.is_mutation() {
+            client.call(&self.permit, request, deadline).await
         } else {
             tokio::select! {
-                result = call => result,
+                result = client.call(&self.permit, request, deadline) => result,
                 () = self.abandoned.cancelled() => {
                     return Err(Failure {
                         error: Error::Cancelled,

@@ -110,14 +110,26 @@ pub fn time_or_null<T>(
     time: impl FnOnce(Timestamp) -> T,
     null: impl FnOnce(bool) -> T,
 ) -> Fit {
-    let mut value: Option<Timestamp> = None;
-    let fit = value.fill(raw);
+    or_null(field, raw, Field::fill, time, null)
+}
+
+/// Fills a field with a value that `read` reads and for which upstream's null has
+/// a meaning of its own.
+pub fn or_null<T, V>(
+    field: &mut Option<T>,
+    raw: &RawValue,
+    read: impl FnOnce(&mut Option<V>, &RawValue) -> Fit,
+    some: impl FnOnce(V) -> T,
+    null: impl FnOnce(bool) -> T,
+) -> Fit {
+    let mut value = None;
+    let fit = read(&mut value, raw);
     if fit == Fit::Null {
         *field = Some(null(true));
         return Fit::Whole;
     }
     if let Some(value) = value {
-        *field = Some(time(value));
+        *field = Some(some(value));
     }
     fit
 }

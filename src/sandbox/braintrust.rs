@@ -33,7 +33,7 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -44,7 +44,7 @@ use serde_json::{Map, Value};
 use super::{
     faults::Faults,
     http::{self, Server, Vendor, Verdict},
-    rate::{Limit, Window},
+    rate::{Limit, Standing, Window},
 };
 use crate::{clock::Clock, random::Random, tasks::Tasks};
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub path: String,
     /// The master service token; random if absent.
     pub token: Option<SecretString>,
+    /// The id of the service account without owner rights; random if absent.
+    pub service_account_id: Option<String>,
     /// Names of the API keys that the organization's user has from the start,
     /// oldest first: the API makes none.
     pub api_keys: Vec<String>,
@@ -79,6 +81,7 @@ impl Default for Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             path: String::new(),
             token: None,
+            service_account_id: None,
             api_keys: ["laptop", "notebook", "evaluations"]
                 .map(str::to_owned)
                 .into(),
@@ -116,7 +119,10 @@ impl Instance {
         let token = options
             .token
             .unwrap_or_else(|| secret::service_token(&random));
-        let mut org = Org::found(&random, clock.now(), token.clone());
+        let service_account_id = options
+            .service_account_id
+            .unwrap_or_else(|| random.uuid().to_string());
+        let mut org = Org::found(&random, clock.now(), token.clone(), service_account_id);
         for name in options.api_keys {
             org.add_api_key(&random, clock.now(), name);
         }
@@ -230,16 +236,27 @@ impl Vendor for Simulator {
     }
 }
 
-/// Counts every request, and refuses those that are too many.
+/// Counts every request, refuses those that are too many, and gives every answer
+/// an id.
 async fn limited(
     State(simulator): State<Arc<Simulator>>,
     request: Request,
     next: Next,
 ) -> Response {
     let standing = simulator.window.count(simulator.clock.instant());
-    if standing.admitted {
-        return next.run(request).await;
+    let mut response = if standing.admitted {
+        next.run(request).await
+    } else {
+        refused(standing)
+    };
+    let id = simulator.random.uuid().simple().to_string();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-bt-internal-trace-id", id);
     }
+    response
+}
+
+fn refused(standing: Standing) -> Response {
     // A client that comes back on the second must not find the window still shut.
     let reset = standing.reset.as_millis().div_ceil(1_000);
     let refusal = Refusal::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests");

@@ -71,6 +71,9 @@ pub struct Options {
     pub api_key: Option<SecretString>,
     /// The master application key (40 hex digits); random if absent.
     pub app_key: Option<SecretString>,
+    /// The id of the service account that is there from the start; random if
+    /// absent.
+    pub service_account_id: Option<String>,
     /// One-Time Read mode: a key's value is in the answer that created it only,
     /// and API v1 has no application keys.
     pub one_time_read: bool,
@@ -91,6 +94,7 @@ impl Default for Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             api_key: None,
             app_key: None,
+            service_account_id: None,
             one_time_read: false,
             latency: Duration::ZERO,
             max_api_keys: 50,
@@ -132,7 +136,10 @@ impl Site {
             .unwrap_or_else(|| secret::application_key(&random));
         let now = clock.now();
         let mut org = Org::found(&random, now, api_key.clone(), app_key.clone());
-        let service_account_id = org.add_service_account(&random, now, "service account");
+        let service_account_id = options
+            .service_account_id
+            .unwrap_or_else(|| random.uuid().to_string());
+        org.add_service_account(&service_account_id, "service account", now);
         let simulator = Arc::new(Simulator {
             name: options.name,
             one_time_read: options.one_time_read,
@@ -214,8 +221,9 @@ impl Site {
     #[must_use]
     pub fn add_service_account(&self, name: &str) -> String {
         let now = self.simulator.clock.now();
-        let random = &self.simulator.random;
-        self.simulator.org().add_service_account(random, now, name)
+        let id = self.simulator.random.uuid().to_string();
+        self.simulator.org().add_service_account(&id, name, now);
+        id
     }
 
     /// Reports a key or token as found in public.

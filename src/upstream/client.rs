@@ -79,15 +79,40 @@ impl Client {
         &self.settings.name
     }
 
-    /// Makes a call that was permitted, until `deadline` at most.
+    /// Makes a call that was permitted, until `deadline` at most, and tries again
+    /// where that is safe.
     ///
     /// # Errors
     /// [`Error`] if there is no answer; an answer of any status is none.
     pub async fn call(
         &self,
+        permit: &Permit,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
+        self.attempts(permit, request, deadline, retry::ATTEMPTS)
+            .await
+    }
+
+    /// The same, but whatever becomes of the only attempt, there is no other.
+    ///
+    /// # Errors
+    /// [`Error`] if there is no answer; an answer of any status is none.
+    pub async fn call_once(
+        &self,
+        permit: &Permit,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
+        self.attempts(permit, request, deadline, 1).await
+    }
+
+    async fn attempts(
+        &self,
         _permit: &Permit,
         request: &Request,
         deadline: Instant,
+        most: u32,
     ) -> Result<Answer, Error> {
         let before = Error::Deadline { sent: false };
         let Ok(slot) = timeout_at(deadline.into(), self.slots.acquire()).await else {
@@ -100,7 +125,7 @@ impl Client {
         loop {
             self.pass_limit(request, deadline).await?;
             let result = self.attempt(request, deadline).await;
-            let Some(pause) = retry::pause(request, attempt, &result, &self.random) else {
+            let Some(pause) = retry::pause(request, attempt, most, &result, &self.random) else {
                 return result;
             };
             let next = self.clock.instant() + pause;
@@ -227,6 +252,15 @@ impl Client {
     fn credentials(&self) -> Arc<Vec<(Header, SecretString)>> {
         let credentials = self.credentials.read();
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it presents this secret.
+    #[must_use]
+    pub fn presents(&self, secret: &str) -> bool {
+        let credentials = self.credentials();
+        credentials
+            .iter()
+            .any(|(_, it)| it.expose_secret() == secret)
     }
 
     /// Upstream's words to a request, fit for a caller: on one line, bounded, and

@@ -53,7 +53,8 @@ impl Default for Budget {
     }
 }
 
-/// How long to wait before the next attempt; `None` if there must be none.
+/// How long to wait before the next of at most so many attempts; `None` if there
+/// must be none.
 ///
 /// Reads are repeated freely. Other calls only if upstream has not seen them, or
 /// has refused them by 429.
@@ -61,10 +62,11 @@ impl Default for Budget {
 pub fn pause(
     request: &Request,
     attempt: u32,
+    most: u32,
     result: &Result<Answer, Error>,
     random: &Random,
 ) -> Option<Duration> {
-    if attempt >= ATTEMPTS {
+    if attempt >= most {
         return None;
     }
     let backoff = (FIRST_BACKOFF * 2_u32.pow(attempt - 1)).mul_f64(0.5 + random.fraction() / 2.0);

@@ -53,6 +53,14 @@ impl Kind {
         format!("keygate.datadog.v1.{name}Service/{verb}{name}{plural}")
     }
 
+    /// The same in v2, for one's own application keys.
+    fn v2(&self, verb: &str) -> String {
+        match self.name {
+            "ApiKey" => format!("keygate.datadog.v2.ApiKeyService/{verb}ApiKey"),
+            name => format!("keygate.datadog.v2.CurrentUser{name}Service/{verb}CurrentUser{name}"),
+        }
+    }
+
     /// The value, if it is shown, and the name of a key.
     fn shown(&self, key: &DynamicMessage) -> (Option<String>, String) {
         let value = key.has_field_by_name(self.value);
@@ -133,12 +141,7 @@ impl Caller {
 
     /// The same key through v2: makes one, and tells its id and its value.
     async fn create_v2(&self, kind: Kind, name: &str) -> (String, String) {
-        let method = match kind.name {
-            "ApiKey" => "keygate.datadog.v2.ApiKeyService/CreateApiKey",
-            _ => {
-                "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey"
-            }
-        };
+        let method = &kind.v2("Create");
         let mut request = self.client.request(method, "");
         request.set_field_by_name("name", Value::String(name.to_owned()));
         let made = self.client.call(method, Some(&self.token), &request).await;

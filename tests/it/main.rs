@@ -32,5 +32,6 @@ mod sandbox_faults;
 mod sandbox_issuer;
 mod serving;
 mod sites;
+mod streams;
 mod support;
 mod upstreams;

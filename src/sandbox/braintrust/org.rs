@@ -51,19 +51,25 @@ pub(super) struct ServiceToken {
 }
 
 impl Org {
-    /// An organization that has its master token and no key.
-    pub(super) fn found(random: &Random, now: SystemTime, token: SecretString) -> Self {
-        let account = |name: &'static str, is_owner| {
-            let id = random.uuid().to_string();
-            ServiceAccount {
-                email: format!("{id}@service.sandbox.invalid"),
-                id,
-                name,
-                is_owner,
-            }
+    /// An organization that has its master token and no key, and a service account
+    /// of this id.
+    pub(super) fn found(
+        random: &Random,
+        now: SystemTime,
+        token: SecretString,
+        service_account_id: String,
+    ) -> Self {
+        let account = |id: String, name: &'static str, is_owner| ServiceAccount {
+            email: format!("{id}@service.sandbox.invalid"),
+            id,
+            name,
+            is_owner,
         };
         let user = random.uuid().to_string();
-        let accounts = [account("keygate", true), account("service", false)];
+        let accounts = [
+            account(random.uuid().to_string(), "keygate", true),
+            account(service_account_id, "service", false),
+        ];
         Self {
             id: random.uuid().to_string(),
             name: "sandbox",

@@ -166,7 +166,8 @@ impl Org {
         app_key: SecretString,
     ) -> String {
         let now = time::truncated(now);
-        let id = self.add(random, now, name, false);
+        let id = random.uuid().to_string();
+        self.add(&id, name, now, false);
         self.application_keys.push(ApplicationKey {
             id: random.uuid().to_string(),
             value: app_key,
@@ -180,31 +181,18 @@ impl Org {
         id
     }
 
-    /// A service account without any key. Returns its id.
-    pub(super) fn add_service_account(
-        &mut self,
-        random: &Random,
-        now: SystemTime,
-        name: &str,
-    ) -> String {
-        self.add(random, time::truncated(now), name, true)
+    /// A service account without any key.
+    pub(super) fn add_service_account(&mut self, id: &str, name: &str, now: SystemTime) {
+        self.add(id, name, time::truncated(now), true);
     }
 
-    fn add(
-        &mut self,
-        random: &Random,
-        created_at: SystemTime,
-        name: &str,
-        service_account: bool,
-    ) -> String {
-        let id = random.uuid().to_string();
+    fn add(&mut self, id: &str, name: &str, created_at: SystemTime, service_account: bool) {
         self.users.push(User {
-            id: id.clone(),
+            id: id.to_owned(),
             name: name.to_owned(),
             service_account,
             created_at,
         });
-        id
     }
 
     /// Whether this is a service account's id.

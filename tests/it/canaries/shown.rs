@@ -1,6 +1,9 @@
 //! Messages as `{:?}` shows them.
 
-use keygate::contract::proto::keygate::{access::v1 as access, datadog::v2 as datadog};
+use keygate::contract::proto::keygate::{
+    access::v1 as access,
+    datadog::{v1 as legacy, v2 as datadog},
+};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 
@@ -22,6 +25,18 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             ExplainAccessRequest ExplainAccessResponse
             ListUpstreamsRequest ListUpstreamsResponse
         }
+        "keygate.datadog.v1", legacy {
+            ListApiKeysRequest ListApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            UpdateApiKeyRequest UpdateApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            ListApplicationKeysRequest ListApplicationKeysResponse
+            CreateApplicationKeyRequest CreateApplicationKeyResponse
+            GetApplicationKeyRequest GetApplicationKeyResponse
+            UpdateApplicationKeyRequest UpdateApplicationKeyResponse
+            DeleteApplicationKeyRequest DeleteApplicationKeyResponse
+        }
         "keygate.datadog.v2", datadog {
             ListApiKeysRequest ListApiKeysResponse
             CreateApiKeyRequest CreateApiKeyResponse
@@ -42,6 +57,16 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             GetPersonalAccessTokenRequest GetPersonalAccessTokenResponse
             UpdatePersonalAccessTokenRequest UpdatePersonalAccessTokenResponse
             RevokePersonalAccessTokenRequest RevokePersonalAccessTokenResponse
+            ListServiceAccountApplicationKeysRequest ListServiceAccountApplicationKeysResponse
+            CreateServiceAccountApplicationKeyRequest CreateServiceAccountApplicationKeyResponse
+            GetServiceAccountApplicationKeyRequest GetServiceAccountApplicationKeyResponse
+            UpdateServiceAccountApplicationKeyRequest UpdateServiceAccountApplicationKeyResponse
+            DeleteServiceAccountApplicationKeyRequest DeleteServiceAccountApplicationKeyResponse
+            ListServiceAccountAccessTokensRequest ListServiceAccountAccessTokensResponse
+            CreateServiceAccountAccessTokenRequest CreateServiceAccountAccessTokenResponse
+            GetServiceAccountAccessTokenRequest GetServiceAccountAccessTokenResponse
+            UpdateServiceAccountAccessTokenRequest UpdateServiceAccountAccessTokenResponse
+            RevokeServiceAccountAccessTokenRequest RevokeServiceAccountAccessTokenResponse
         }
     }
     panic!(

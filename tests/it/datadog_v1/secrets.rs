@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value as Json, json};
 
-use super::{Caller, KINDS, VERBS};
+use super::{Caller, KINDS, VERBS, refused};
 use crate::support::{
     gateway::Sandbox,
     http::Http,
@@ -77,6 +77,37 @@ async fn a_leaked_key_leads_to_every_record_of_it() {
         }
     }
     assert!(about(&sandbox, "0123456789abcdef0123456789abcdef").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateways_own_credentials_are_out_of_reach() {
+    let sandbox = Sandbox::start();
+    let admin = Caller::new(sandbox.client(), sandbox.token("admin"));
+    let simulator = Http::new(sandbox.upstream("datadog/us1"), Vec::new());
+    let state = async || simulator.get("/__state").await.json();
+    let before = state().await;
+    for kind in KINDS {
+        let of_state = match kind.name {
+            "ApiKey" => &before["api_keys"][0],
+            _ => &before["application_keys"][0],
+        };
+        let (id, ours) = (&of_state["id"], of_state["key"].as_str().unwrap());
+        for verb in ["Get", "Update", "Delete"] {
+            let answer = admin.call(kind, verb, ours, "taken").await;
+            refused(&answer, "PERMISSION_DENIED", "POLICY_DENIED");
+        }
+        let requests = state().await["requests"].to_string();
+        assert!(!requests.contains(ours), "upstream was asked");
+
+        let value = kind.made(admin.create(kind, "a").await);
+        let listed = kind.all(admin.list(kind).await);
+        assert_eq!(listed, [(Some(value.clone()), "a".to_owned())]);
+        let by_id = kind.v2("Get");
+        let request = admin.client.request(&by_id, id.as_str().unwrap());
+        let answer = admin.client.call(&by_id, Some(&admin.token), &request);
+        refused(&answer.await, "PERMISSION_DENIED", "POLICY_DENIED");
+        admin.delete(kind, &value).await.ok();
+    }
 }
 
 /// Keys that look like nothing that is known to be one.

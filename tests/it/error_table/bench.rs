@@ -136,7 +136,7 @@ impl Bench {
             Condition::RateLimitedUntil => quota(condition, method.turn),
             _ => MAIN.to_owned(),
         };
-        let id = if condition.needs_a_key() {
+        let id = if condition.needs_a_key(method) {
             self.key(method, &place).await
         } else {
             NO_KEY.to_owned()

@@ -141,12 +141,13 @@ impl Condition {
         Some(json!({ "fault": fault }))
     }
 
-    /// Whether the operation itself has to succeed.
-    pub(super) fn needs_a_key(self) -> bool {
-        matches!(
-            self,
-            Self::Allowed | Self::TruncatedAnswer | Self::ConnectionCut
-        )
+    /// Whether the operation itself has to succeed, or what it reads first.
+    pub(super) fn needs_a_key(self, method: &Method) -> bool {
+        match self {
+            Self::Allowed | Self::TruncatedAnswer | Self::ConnectionCut => true,
+            Self::NotConfigured | Self::ConnectionRefused | Self::QuotaKnown => false,
+            _ => method.reads_first(),
+        }
     }
 
     /// What the status tells beyond its code, reason and metadata.

@@ -82,6 +82,9 @@ pub(super) fn of(method: &Method, condition: Condition) -> Option<Expected> {
     let unavailable = || lost(method, "UNAVAILABLE", "UPSTREAM_UNAVAILABLE");
     Some(match condition {
         C::Allowed if method.kind == Kind::Local => succeeded(),
+        C::Allowed if method.kind == Kind::NotOffered => {
+            refused("UNIMPLEMENTED", "NOT_OFFERED_UPSTREAM")
+        }
         C::Allowed => Expected {
             upstream: Some(200..=204),
             ..succeeded()
@@ -104,6 +107,13 @@ pub(super) fn of(method: &Method, condition: Condition) -> Option<Expected> {
         .with(status),
         C::RateLimited | C::RateLimitedUntil => {
             rejected("RESOURCE_EXHAUSTED", "RATE_LIMITED").with(429)
+        }
+        // what is read first is not read: there is no intent to change anything
+        C::QuotaKnown if method.reads_first_there() => {
+            refused("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+        }
+        C::ConnectionRefused if method.reads_first() => {
+            refused("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
         }
         C::QuotaKnown => outcome("not_sent", "RESOURCE_EXHAUSTED", "RATE_LIMITED"),
         C::HtmlError => unavailable().with(502),

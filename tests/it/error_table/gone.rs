@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{
     bench::{BRIEF, Bench},
     expected::{End, Expected, records_of},
-    method::{self, Kind, Method},
+    method::{self, Method},
 };
 use crate::support::{gateway::PATIENCE, served::MAIN};
 
@@ -16,28 +16,21 @@ use crate::support::{gateway::PATIENCE, served::MAIN};
 async fn a_call_whose_client_went_away_is_brought_to_an_end_and_recorded() {
     let methods = method::all();
     let bench = Bench::start(&methods).await;
-    let asking: Vec<_> = methods
-        .iter()
-        .filter(|it| it.kind != Kind::Local)
-        .cloned()
-        .collect();
-    let changing: Vec<_> = asking
-        .iter()
-        .filter(|it| it.is_mutation())
-        .cloned()
-        .collect();
-    // of the others upstream says nothing more; these changes it makes after all
-    go_away(&bench, "never", &asking, &json!({ "hang": true }), "hang").await;
-    let late = json!({ "delay_ms": 500 });
-    go_away(&bench, "late", &changing, &late, "delay").await;
+    let asking = methods.into_iter().filter(|it| it.route.is_some());
+    let (changes, reads): (Vec<_>, Vec<_>) = asking.partition(Method::is_mutation);
+    // upstream says nothing more, or makes the change after all; what changes
+    // something may read something before, which nothing stands in the way of
+    let (never, late) = (json!({ "hang": true }), json!({ "delay_ms": 500 }));
+    go_away(&bench, "never", &reads, &never, "hang").await;
+    go_away(&bench, "never", &changes, &never, "hang").await;
+    go_away(&bench, "late", &changes, &late, "delay").await;
 
-    let cells = asking
+    let unanswered = reads.iter().chain(&changes);
+    let unanswered = unanswered.map(|it| (request_id("never", it), it, lost(it)));
+    let made = changes
         .iter()
-        .map(|method| (request_id("never", method), method, never(method)));
-    let late = changing
-        .iter()
-        .map(|method| (request_id("late", method), method, made()));
-    let cells: Vec<_> = cells.chain(late).collect();
+        .map(|it| (request_id("late", it), it, made()));
+    let cells: Vec<_> = unanswered.chain(made).collect();
     let ids: Vec<_> = cells.iter().map(|(id, ..)| id.as_str()).collect();
     all_ended(&bench, &ids).await;
     let records = records_of(bench.end().await);
@@ -55,7 +48,7 @@ fn request_id(answer: &str, method: &Method) -> String {
 
 /// What is recorded when upstream does not answer. A read ends with its client;
 /// a change goes on for as long as upstream is given.
-fn never(method: &Method) -> Expected {
+fn lost(method: &Method) -> Expected {
     if method.is_mutation() {
         Expected::new("UNKNOWN", "OUTCOME_UNKNOWN", End::Outcome("unknown"))
     } else {
@@ -80,13 +73,14 @@ async fn go_away(bench: &Bench, answer: &str, methods: &[Method], fault: &Json, 
         let id = request_id(answer, method);
         calls.push((method, bench.call(method, &key, place, &id)));
     }
+    let before = bench.hit_by(name).len();
     bench.fault(methods, |_| Some(json!({ "fault": fault })));
     let calls = calls.into_iter().map(|(method, request)| {
         let client = bench.client.clone();
         async move { client.send(&method.name, request).await }
     });
     let received = async {
-        while bench.hit_by(name).len() < methods.len() {
+        while bench.hit_by(name).len() < before + methods.len() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

@@ -8,7 +8,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use super::condition::Condition;
 use crate::support::{
     gateway::{self, contract},
-    vendors::Vendor,
+    vendors::{self, Vendor},
 };
 
 /// What becomes of a call, as far as the table cares.
@@ -16,6 +16,8 @@ use crate::support::{
 pub(super) enum Kind {
     /// keygate answers it by itself.
     Local,
+    /// The vendor has no such operation, which keygate says by itself.
+    NotOffered,
     /// Upstream is asked, and changes nothing.
     Read,
     /// Upstream changes something, and tells what.
@@ -39,6 +41,17 @@ pub(super) struct Method {
     /// How many methods on the same path come before it.
     pub(super) turn: usize,
 }
+
+/// Conditions of a method that the vendor does not have.
+const NOT_OFFERED: &[Condition] = &[
+    Condition::Allowed,
+    Condition::Denied,
+    Condition::TokenMissing,
+    Condition::TokenInvalid,
+    Condition::TokenExpired,
+    Condition::Undecodable,
+    Condition::TooLarge,
+];
 
 /// Conditions of a method that asks no upstream, reads no field and is open to
 /// whoever has a token.
@@ -78,6 +91,9 @@ impl Method {
 
     /// The conditions that apply, if it is one that asks no upstream.
     pub(super) fn local(&self) -> Option<&'static [Condition]> {
+        if self.kind == Kind::NotOffered {
+            return Some(NOT_OFFERED);
+        }
         let mut local = LOCAL.into_iter();
         local.find_map(|(name, conditions)| (name == self.name).then_some(conditions))
     }
@@ -91,6 +107,32 @@ impl Method {
                 "method"
             }
         }
+    }
+
+    /// The path that it asks for first.
+    pub(super) fn path(&self) -> Option<&str> {
+        let (_, path) = self.route.as_ref()?.split_once(' ')?;
+        let end = path.rfind('}').filter(|_| self.reads_first());
+        Some(end.map_or(path, |end| &path[..=end]))
+    }
+
+    /// Whether it asks upstream for the key before it changes it, whatever the
+    /// policy.
+    pub(super) fn reads_first(&self) -> bool {
+        self.vendor
+            .is_some_and(|it| it.reads_first.contains(&self.name.as_str()))
+    }
+
+    /// Whether that has the same path as the change.
+    pub(super) fn reads_first_there(&self) -> bool {
+        let route = self.route.as_ref().and_then(|it| it.split_once(' '));
+        self.reads_first() && self.path() == route.map(|(_, path)| path)
+    }
+
+    /// Whether it changes what is there.
+    pub(super) fn touches(&self) -> bool {
+        let replaces = self.descriptor.name().starts_with("Replace");
+        self.is_mutation() && (replaces || vendors::key(&self.descriptor).is_some())
     }
 
     /// What the names of its upstreams begin with.
@@ -109,14 +151,16 @@ pub(super) fn all() -> Vec<Method> {
     for it in contract().operations() {
         let name = &it.method;
         let local = LOCAL.iter().any(|(local, _)| local == name);
+        let vendor = Vendor::of(name);
         assert_eq!(
             local,
-            it.route.is_none(),
+            vendor.is_none(),
             "{name}: say which conditions apply"
         );
         let descriptor = gateway::method(name);
         let kind = match it.effect {
             _ if local => Kind::Local,
+            _ if it.not_offered.is_some() => Kind::NotOffered,
             Effect::Read | Effect::Reveal => Kind::Read,
             Effect::Create | Effect::Update | Effect::Delete => {
                 if descriptor.output().fields().len() == 0 {
@@ -127,21 +171,21 @@ pub(super) fn all() -> Vec<Method> {
             }
             Effect::Unspecified => panic!("{name} has no effect"),
         };
-        let path = it.route.as_ref().and_then(|it| it.split_once(' '));
-        let turn = path.map_or(0, |(_, path)| {
-            let before = turns.entry(path).or_default();
-            *before += 1;
-            *before - 1
-        });
-        all.push(Method {
+        let mut method = Method {
             name: name.clone(),
             descriptor,
             kind,
             effect: it.effect.name(),
             route: it.route.clone(),
-            vendor: Vendor::of(name),
-            turn,
-        });
+            vendor,
+            turn: 0,
+        };
+        if let Some(path) = method.path() {
+            let before = turns.entry(path.to_owned()).or_default();
+            method.turn = *before;
+            *before += 1;
+        }
+        all.push(method);
     }
     all
 }

@@ -18,7 +18,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tonic::{
-    Request, Status,
+    Request, Response, Status, Streaming,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
@@ -246,9 +246,14 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::with(address, |it| it)
+    }
+
+    /// A client whose connections are set up by the test.
+    pub(crate) fn with(address: SocketAddr, setup: impl FnOnce(Endpoint) -> Endpoint) -> Self {
         let endpoint = Endpoint::from_str(&format!("http://{address}")).unwrap();
         Self {
-            channel: endpoint.connect_lazy(),
+            channel: setup(endpoint).connect_lazy(),
         }
     }
 
@@ -306,17 +311,26 @@ impl Client {
             .expect("a call hangs")
     }
 
-    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
-        let output = self.method(name).output();
+    /// Opens a stream. What comes of it is read by whoever opened it.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        call: Request<Bytes>,
+    ) -> Result<Response<Streaming<Bytes>>, Status> {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await.unwrap();
         let path = format!("/{name}").parse().unwrap();
+        grpc.server_streaming(call, path, Raw).await
+    }
+
+    async fn send_patiently(&self, name: &str, call: Request<Bytes>) -> Answer {
+        let output = self.method(name).output();
         let mut answer = Answer {
             messages: Vec::new(),
             result: Ok(()),
             request_id: None,
         };
-        match grpc.server_streaming(call, path, Raw).await {
+        match self.open(name, call).await {
             Ok(response) => {
                 answer.request_id = request_id(response.metadata());
                 let mut messages = response.into_inner();

@@ -73,8 +73,8 @@ impl Served {
     }
 }
 
-/// What names something new that a method can be called on, at a place of this
-/// name; empty if it is called on nothing.
+/// What names something that a method can be called on, at a place of this name;
+/// empty if it is called on nothing.
 pub(crate) async fn target(client: &Client, method: &str, token: &str, place: &str) -> String {
     let Some(key) = vendors::key(&client.method(method)) else {
         return String::new();
@@ -84,6 +84,11 @@ pub(crate) async fn target(client: &Client, method: &str, token: &str, place: &s
             let request = client.request_at(maker, "", place);
             let made = client.call(maker, Some(token), &request).await;
             text(&resource(made), key.member)
+        }
+        Source::Listed(list) => {
+            let request = client.request_at(list, "", place);
+            let there = client.call(list, Some(token), &request).await;
+            text(&resources(there)[0], key.member)
         }
     }
 }
@@ -101,6 +106,15 @@ pub(crate) fn resource(answer: Answer) -> DynamicMessage {
     let name = names.into_iter().find(|it| message.has_field_by_name(it));
     let value = message.get_field_by_name(name.unwrap()).unwrap();
     value.as_message().unwrap().clone()
+}
+
+/// The keys or tokens that a list's answer holds.
+#[track_caller]
+pub(crate) fn resources(answer: Answer) -> Vec<DynamicMessage> {
+    let message = answer.ok();
+    let (_, all) = message.fields().find(|(field, _)| field.is_list()).unwrap();
+    let all = all.as_list().unwrap().iter();
+    all.map(|it| it.as_message().unwrap().clone()).collect()
 }
 
 /// A text in a message.

@@ -6,27 +6,36 @@
 //! methods take an id is a row in its vendor's `keys`; a field that a request
 //! can't do without is a line in [`value`].
 
+mod braintrust;
+mod coveo;
 mod datadog;
 
 use std::{future::Future, pin::Pin};
 
 use keygate::{sandbox::faults::Faults, tasks::Tasks};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, ReflectMessage as _, Value,
+};
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
-use super::{gateway::contract, upstreams::Place};
+use super::{
+    gateway::{contract, method},
+    upstreams::Place,
+};
 
+pub(crate) use braintrust::VENDOR as BRAINTRUST;
+pub(crate) use coveo::VENDOR as COVEO;
 pub(crate) use datadog::VENDOR as DATADOG;
 
 /// All of them.
-pub(crate) const ALL: [&Vendor; 1] = [&DATADOG];
+pub(crate) const ALL: [&Vendor; 3] = [&BRAINTRUST, &COVEO, &DATADOG];
 
-/// The name of whatever is made or changed.
-pub(crate) const NAME: &str = "a key of the tests";
-
-/// The fields that hold it.
+/// The fields that hold the name of whatever is made or changed.
 pub(crate) const NAMES: [&str; 2] = ["name", "display_name"];
+
+/// A service account that every simulator has which knows such.
+pub(crate) const SERVICE_ACCOUNT: &str = "5e5e5e5e-0000-4000-8000-000000000000";
 
 /// A vendor.
 pub(crate) struct Vendor {
@@ -39,6 +48,9 @@ pub(crate) struct Vendor {
     pub(crate) place: &'static str,
     /// What names the keys and tokens that methods are called on.
     pub(crate) keys: &'static [Key],
+    /// The methods that can't change a key without reading it first, whatever the
+    /// policy.
+    pub(crate) reads_first: &'static [&'static str],
     /// Makes any request invalid. The field that is wrong then.
     pub(crate) spoil: fn(&mut DynamicMessage) -> &'static str,
     /// How it tells of an error, in these words: `body` and `content_type` of a
@@ -74,6 +86,9 @@ pub(crate) struct Key {
 pub(crate) enum Source {
     /// The method that makes one.
     Made(&'static str),
+    /// The method that lists those that are there. Nobody can make one, so its
+    /// simulator has some.
+    Listed(&'static str),
 }
 
 /// A simulator, whatever the vendor.
@@ -95,7 +110,9 @@ impl Vendor {
     /// If it is a vendor that nobody has told of here.
     pub(crate) fn of(method: &str) -> Option<&'static Self> {
         let operation = contract().operation(method).unwrap();
-        operation.route.as_ref()?;
+        if operation.route.is_none() && operation.not_offered.is_none() {
+            return None;
+        }
         let name = operation.provider();
         let vendor = ALL.into_iter().find(|it| it.name == name);
         Some(vendor.unwrap_or_else(|| panic!("{name} is not in {}", file!())))
@@ -123,7 +140,12 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     Some(match (field.name(), field.kind()) {
         ("site", _) => Value::EnumNumber(1),
-        (name, _) if NAMES.contains(&name) => text(NAME),
+        (name, _) if NAMES.contains(&name) => {
+            // no other key's: some vendors refuse that
+            let random = keygate::random::Random::system();
+            text(&format!("a key of the tests {}", random.uuid()))
+        }
+        ("service_account_id", _) => text(SERVICE_ACCOUNT),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
@@ -139,6 +161,15 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
         ("scopes", _) => Value::List(vec![text("dashboards_read")]),
         _ => return None,
     })
+}
+
+/// Gives another name to what a request makes or changes.
+pub(crate) fn rename(request: &mut DynamicMessage, name: &str) {
+    for field in request.descriptor().fields() {
+        if NAMES.contains(&field.name()) {
+            request.set_field(&field, Value::String(name.to_owned()));
+        }
+    }
 }
 
 /// A field that holds this text, or a list of it alone.
@@ -165,8 +196,11 @@ fn every_parameter_of_every_route_is_known() {
         let own: Vec<_> = own.map(|it| it.field).collect();
         let parameters = route.split('{').skip(1);
         for parameter in parameters.map(|it| it.split('}').next().unwrap()) {
-            let known = own.contains(&parameter) || parameter == vendor.place;
-            assert!(known, "{}: {parameter} is in no row", operation.method);
+            let field = method(&operation.method).input();
+            let field = field.get_field_by_name(parameter).unwrap();
+            let known =
+                own.contains(&parameter) || parameter == vendor.place || value(&field).is_some();
+            assert!(known, "{}: {parameter} is nowhere", operation.method);
         }
     }
 }

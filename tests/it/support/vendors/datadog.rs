@@ -11,7 +11,7 @@ use keygate::{
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
-use super::{Key, Simulator, Source, Vendor};
+use super::{Key, SERVICE_ACCOUNT, Simulator, Source, Vendor};
 
 /// What the tests know of it.
 pub(crate) const VENDOR: Vendor = Vendor {
@@ -19,6 +19,18 @@ pub(crate) const VENDOR: Vendor = Vendor {
     region: "us1",
     place: "org",
     keys: &[
+        Key {
+            service: "keygate.datadog.v1.ApiKeyService",
+            field: "key",
+            source: Source::Made("keygate.datadog.v2.ApiKeyService/CreateApiKey"),
+            member: "key",
+        },
+        Key {
+            service: "keygate.datadog.v1.ApplicationKeyService",
+            field: "key",
+            source: Source::Made(OWN),
+            member: "key",
+        },
         Key {
             service: "keygate.datadog.v2.ApiKeyService",
             field: "api_key_id",
@@ -45,7 +57,24 @@ pub(crate) const VENDOR: Vendor = Vendor {
             ),
             member: "id",
         },
+        Key {
+            service: ACCOUNTS,
+            field: "app_key_id",
+            source: Source::Made(
+                "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountApplicationKey",
+            ),
+            member: "id",
+        },
+        Key {
+            service: ACCOUNTS,
+            field: "token_id",
+            source: Source::Made(
+                "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountAccessToken",
+            ),
+            member: "id",
+        },
     ],
+    reads_first: &[],
     spoil: |request| {
         request.clear_field_by_name("site");
         "site"
@@ -63,6 +92,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             name: format!("{}/{}", place.region, place.name),
             api_key,
             app_key,
+            service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             max_api_keys: 10_000,
             ..Options::default()
         };
@@ -77,6 +107,9 @@ pub(crate) const VENDOR: Vendor = Vendor {
 /// Makes an application key of the user.
 const OWN: &str =
     "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
+
+/// The keys and tokens of service accounts.
+const ACCOUNTS: &str = "keygate.datadog.v2.ServiceAccountKeyService";
 
 impl Simulator for Site {
     fn base_url(&self) -> String {

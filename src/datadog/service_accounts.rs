@@ -1,0 +1,337 @@
+//! `keygate.datadog.v2.ServiceAccountKeyService`: the same keys and tokens as
+//! elsewhere, below the service account that they belong to.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    answers::pages,
+    application_keys,
+    operation::{APPLICATION_KEY, Collection, SERVICE_ACCESS_TOKEN, operation},
+    personal_access_tokens as access_tokens,
+    query::Query,
+};
+use crate::{
+    contract::proto::keygate::datadog::v2::{
+        CreateServiceAccountAccessTokenRequest, CreateServiceAccountAccessTokenResponse,
+        CreateServiceAccountApplicationKeyRequest, CreateServiceAccountApplicationKeyResponse,
+        DeleteServiceAccountApplicationKeyRequest, DeleteServiceAccountApplicationKeyResponse,
+        GetServiceAccountAccessTokenRequest, GetServiceAccountAccessTokenResponse,
+        GetServiceAccountApplicationKeyRequest, GetServiceAccountApplicationKeyResponse,
+        ListServiceAccountAccessTokensRequest, ListServiceAccountAccessTokensResponse,
+        ListServiceAccountApplicationKeysRequest, ListServiceAccountApplicationKeysResponse,
+        RevokeServiceAccountAccessTokenRequest, RevokeServiceAccountAccessTokenResponse,
+        StreamServiceAccountAccessTokensRequest, StreamServiceAccountAccessTokensResponse,
+        StreamServiceAccountApplicationKeysRequest, StreamServiceAccountApplicationKeysResponse,
+        UpdateServiceAccountAccessTokenRequest, UpdateServiceAccountAccessTokenResponse,
+        UpdateServiceAccountApplicationKeyRequest, UpdateServiceAccountApplicationKeyResponse,
+        service_account_key_service_server::ServiceAccountKeyService,
+    },
+    gateway::{Gateway, Items},
+    status::Violation,
+};
+
+const KEYS: Collection = Collection::new(
+    APPLICATION_KEY,
+    "/api/v2/service_accounts/{service_account_id}/application_keys",
+    "/api/v2/service_accounts/{service_account_id}/application_keys/{app_key_id}",
+    "app_key_id",
+);
+
+const TOKENS: Collection = Collection::new(
+    SERVICE_ACCESS_TOKEN,
+    "/api/v2/service_accounts/{service_account_id}/access_tokens",
+    "/api/v2/service_accounts/{service_account_id}/access_tokens/{token_id}",
+    "token_id",
+);
+
+/// The application keys of a service account.
+fn keys(account: String, violations: &mut Vec<Violation>) -> Collection {
+    KEYS.of("service_account_id", account, violations)
+}
+
+/// The access tokens of a service account.
+fn tokens(account: String, violations: &mut Vec<Violation>) -> Collection {
+    TOKENS.of("service_account_id", account, violations)
+}
+
+/// The filters that the list and the stream of keys have in common.
+macro_rules! filtered_keys {
+    ($it:ident, $query:expr) => {
+        $query
+            .text("filter", "filter", $it.filter.as_deref())
+            .time(
+                "created_at_start",
+                "filter[created_at][start]",
+                $it.created_at_start.as_ref(),
+            )
+            .time(
+                "created_at_end",
+                "filter[created_at][end]",
+                $it.created_at_end.as_ref(),
+            )
+            .finish()
+    };
+}
+
+/// The filters and includes that the list and the stream of tokens have in common.
+macro_rules! filtered_tokens {
+    ($it:ident, $query:expr) => {
+        $query
+            .text("filter", "filter", $it.filter.as_deref())
+            .flag("filter[leaked]", $it.leaked)
+            .include(&$it.include, access_tokens::include)
+            .finish()
+    };
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/application_keys
+    ListServiceAccountApplicationKeys =
+        "keygate.datadog.v2.ServiceAccountKeyService/ListServiceAccountApplicationKeys",
+    ListServiceAccountApplicationKeysRequest => ListServiceAccountApplicationKeysResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        let query = Query::new(&*keys.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, application_keys::sort);
+        keys.list(filtered_keys!(it, query))
+    }
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/application_keys, page by
+    /// page
+    StreamServiceAccountApplicationKeys =
+        "keygate.datadog.v2.ServiceAccountKeyService/StreamServiceAccountApplicationKeys",
+    StreamServiceAccountApplicationKeysRequest => ListServiceAccountApplicationKeysResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        let query = Query::new(&*keys.path, violations);
+        keys.list(filtered_keys!(it, query))
+    }
+}
+
+pages! {
+    StreamServiceAccountApplicationKeys =>
+        StreamServiceAccountApplicationKeysResponse.application_key of application_keys
+}
+
+operation! {
+    /// POST /api/v2/service_accounts/{service_account_id}/application_keys
+    CreateServiceAccountApplicationKey =
+        "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountApplicationKey",
+    CreateServiceAccountApplicationKeyRequest => CreateServiceAccountApplicationKeyResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        application_keys::create(&keys, it.name, it.scopes, violations)
+    }
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/application_keys/{app_key_id}
+    GetServiceAccountApplicationKey =
+        "keygate.datadog.v2.ServiceAccountKeyService/GetServiceAccountApplicationKey",
+    GetServiceAccountApplicationKeyRequest => GetServiceAccountApplicationKeyResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        let path = keys.path_of(&it.app_key_id, violations);
+        keys.get(it.app_key_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/service_accounts/{service_account_id}/application_keys/{app_key_id}
+    UpdateServiceAccountApplicationKey =
+        "keygate.datadog.v2.ServiceAccountKeyService/UpdateServiceAccountApplicationKey",
+    UpdateServiceAccountApplicationKeyRequest => UpdateServiceAccountApplicationKeyResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        keys.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/service_accounts/{service_account_id}/application_keys/{app_key_id}
+    DeleteServiceAccountApplicationKey =
+        "keygate.datadog.v2.ServiceAccountKeyService/DeleteServiceAccountApplicationKey",
+    DeleteServiceAccountApplicationKeyRequest => DeleteServiceAccountApplicationKeyResponse,
+    |it, violations| {
+        let keys = keys(it.service_account_id, violations);
+        keys.delete(it.app_key_id, violations)
+    }
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/access_tokens
+    ListServiceAccountAccessTokens =
+        "keygate.datadog.v2.ServiceAccountKeyService/ListServiceAccountAccessTokens",
+    ListServiceAccountAccessTokensRequest => ListServiceAccountAccessTokensResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        let query = Query::new(&*tokens.path, violations)
+            .page(it.page_size, it.page_number)
+            .sort(it.sort, access_tokens::sort);
+        tokens.list(filtered_tokens!(it, query))
+    }
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/access_tokens, page by page
+    StreamServiceAccountAccessTokens =
+        "keygate.datadog.v2.ServiceAccountKeyService/StreamServiceAccountAccessTokens",
+    StreamServiceAccountAccessTokensRequest => ListServiceAccountAccessTokensResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        let query = Query::new(&*tokens.path, violations);
+        tokens.list(filtered_tokens!(it, query))
+    }
+}
+
+pages! {
+    StreamServiceAccountAccessTokens =>
+        StreamServiceAccountAccessTokensResponse.access_token of access_tokens
+}
+
+operation! {
+    /// POST /api/v2/service_accounts/{service_account_id}/access_tokens
+    CreateServiceAccountAccessToken =
+        "keygate.datadog.v2.ServiceAccountKeyService/CreateServiceAccountAccessToken",
+    CreateServiceAccountAccessTokenRequest => CreateServiceAccountAccessTokenResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        access_tokens::create(&tokens, it.name, it.scopes, it.expires_at, violations)
+    }
+}
+
+operation! {
+    /// GET /api/v2/service_accounts/{service_account_id}/access_tokens/{token_id}
+    GetServiceAccountAccessToken =
+        "keygate.datadog.v2.ServiceAccountKeyService/GetServiceAccountAccessToken",
+    GetServiceAccountAccessTokenRequest => GetServiceAccountAccessTokenResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        let path = tokens.path_of(&it.token_id, violations);
+        let path = Query::new(path, violations).include(&it.include, access_tokens::include).finish();
+        tokens.get(it.token_id, path)
+    }
+}
+
+operation! {
+    /// PATCH /api/v2/service_accounts/{service_account_id}/access_tokens/{token_id}
+    UpdateServiceAccountAccessToken =
+        "keygate.datadog.v2.ServiceAccountKeyService/UpdateServiceAccountAccessToken",
+    UpdateServiceAccountAccessTokenRequest => UpdateServiceAccountAccessTokenResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        access_tokens::update(&tokens, it.token_id, it.name, it.scopes, violations)
+    }
+}
+
+operation! {
+    /// DELETE /api/v2/service_accounts/{service_account_id}/access_tokens/{token_id}
+    RevokeServiceAccountAccessToken =
+        "keygate.datadog.v2.ServiceAccountKeyService/RevokeServiceAccountAccessToken",
+    RevokeServiceAccountAccessTokenRequest => RevokeServiceAccountAccessTokenResponse,
+    |it, violations| {
+        let tokens = tokens(it.service_account_id, violations);
+        tokens.delete(it.token_id, violations)
+    }
+}
+
+#[async_trait]
+impl ServiceAccountKeyService for Gateway {
+    async fn list_service_account_application_keys(
+        &self,
+        request: Request<ListServiceAccountApplicationKeysRequest>,
+    ) -> Result<Response<ListServiceAccountApplicationKeysResponse>, Status> {
+        self.unary::<ListServiceAccountApplicationKeys>(request)
+            .await
+    }
+
+    type StreamServiceAccountApplicationKeysStream =
+        Items<StreamServiceAccountApplicationKeysResponse>;
+
+    async fn stream_service_account_application_keys(
+        &self,
+        request: Request<StreamServiceAccountApplicationKeysRequest>,
+    ) -> Result<Response<Self::StreamServiceAccountApplicationKeysStream>, Status> {
+        self.stream::<StreamServiceAccountApplicationKeys>(request)
+            .await
+    }
+
+    async fn create_service_account_application_key(
+        &self,
+        request: Request<CreateServiceAccountApplicationKeyRequest>,
+    ) -> Result<Response<CreateServiceAccountApplicationKeyResponse>, Status> {
+        self.unary::<CreateServiceAccountApplicationKey>(request)
+            .await
+    }
+
+    async fn get_service_account_application_key(
+        &self,
+        request: Request<GetServiceAccountApplicationKeyRequest>,
+    ) -> Result<Response<GetServiceAccountApplicationKeyResponse>, Status> {
+        self.unary::<GetServiceAccountApplicationKey>(request).await
+    }
+
+    async fn update_service_account_application_key(
+        &self,
+        request: Request<UpdateServiceAccountApplicationKeyRequest>,
+    ) -> Result<Response<UpdateServiceAccountApplicationKeyResponse>, Status> {
+        self.unary::<UpdateServiceAccountApplicationKey>(request)
+            .await
+    }
+
+    async fn delete_service_account_application_key(
+        &self,
+        request: Request<DeleteServiceAccountApplicationKeyRequest>,
+    ) -> Result<Response<DeleteServiceAccountApplicationKeyResponse>, Status> {
+        self.unary::<DeleteServiceAccountApplicationKey>(request)
+            .await
+    }
+
+    async fn list_service_account_access_tokens(
+        &self,
+        request: Request<ListServiceAccountAccessTokensRequest>,
+    ) -> Result<Response<ListServiceAccountAccessTokensResponse>, Status> {
+        self.unary::<ListServiceAccountAccessTokens>(request).await
+    }
+
+    type StreamServiceAccountAccessTokensStream = Items<StreamServiceAccountAccessTokensResponse>;
+
+    async fn stream_service_account_access_tokens(
+        &self,
+        request: Request<StreamServiceAccountAccessTokensRequest>,
+    ) -> Result<Response<Self::StreamServiceAccountAccessTokensStream>, Status> {
+        self.stream::<StreamServiceAccountAccessTokens>(request)
+            .await
+    }
+
+    async fn create_service_account_access_token(
+        &self,
+        request: Request<CreateServiceAccountAccessTokenRequest>,
+    ) -> Result<Response<CreateServiceAccountAccessTokenResponse>, Status> {
+        self.unary::<CreateServiceAccountAccessToken>(request).await
+    }
+
+    async fn get_service_account_access_token(
+        &self,
+        request: Request<GetServiceAccountAccessTokenRequest>,
+    ) -> Result<Response<GetServiceAccountAccessTokenResponse>, Status> {
+        self.unary::<GetServiceAccountAccessToken>(request).await
+    }
+
+    async fn update_service_account_access_token(
+        &self,
+        request: Request<UpdateServiceAccountAccessTokenRequest>,
+    ) -> Result<Response<UpdateServiceAccountAccessTokenResponse>, Status> {
+        self.unary::<UpdateServiceAccountAccessToken>(request).await
+    }
+
+    async fn revoke_service_account_access_token(
+        &self,
+        request: Request<RevokeServiceAccountAccessTokenRequest>,
+    ) -> Result<Response<RevokeServiceAccountAccessTokenResponse>, Status> {
+        self.unary::<RevokeServiceAccountAccessToken>(request).await
+    }
+}

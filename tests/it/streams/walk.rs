@@ -1,0 +1,185 @@
+//! What the tests of streams have to know of each of them.
+
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
+use tokio::task::JoinSet;
+
+use crate::support::{
+    gateway::{Client, contract},
+    served::{MAIN, Served, id},
+    upstreams::requests,
+    vendors::{self, Simulator, Source, Vendor},
+};
+
+/// A method that streams a list.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    /// Its full name.
+    pub(super) method: String,
+}
+
+impl Stream {
+    pub(super) fn new(method: String) -> Self {
+        Self { method }
+    }
+
+    /// The key or token in a message.
+    fn key(&self, message: &DynamicMessage) -> DynamicMessage {
+        let field = message.descriptor().get_field(1).unwrap();
+        let value = message.get_field(&field);
+        value.as_message().unwrap().clone()
+    }
+
+    pub(super) fn id(&self, message: &DynamicMessage) -> String {
+        let key = self.key(message);
+        let id = key.get_field_by_name("id").unwrap();
+        id.as_str().unwrap().to_owned()
+    }
+
+    /// When it was made: seconds and nanoseconds.
+    pub(super) fn time(&self, message: &DynamicMessage) -> (i64, i32) {
+        let key = self.key(message);
+        let names = ["created_at", "created"];
+        let name = names.into_iter().find(|it| key.has_field_by_name(it));
+        let time = key.get_field_by_name(name.unwrap()).unwrap().into_owned();
+        let time = time.as_message().unwrap();
+        let number = |name| time.get_field_by_name(name).unwrap();
+        let nanos = number("nanos").as_i32().unwrap();
+        (number("seconds").as_i64().unwrap(), nanos)
+    }
+
+    /// Its route upstream: `GET /api/v2/api_keys`.
+    fn route(&self) -> (&'static str, &'static str) {
+        let route = contract().operation(&self.method).unwrap().route.as_deref();
+        route.unwrap().split_once(' ').unwrap()
+    }
+
+    pub(super) fn simulator<'a>(&self, served: &'a Served) -> &'a dyn Simulator {
+        let vendor = Vendor::of(&self.method).unwrap();
+        served.upstreams.at(&vendor.upstream(vendor.region, MAIN))
+    }
+
+    /// How many pages upstream was asked for.
+    pub(super) fn pages(&self, served: &Served) -> usize {
+        let (verb, route) = self.route();
+        let requests = requests(self.simulator(served)).into_iter();
+        let pages = requests.filter(|it| it["method"] == verb && it["route"] == route);
+        pages.count()
+    }
+
+    /// The method of the same service that begins with this verb and is about what
+    /// is streamed.
+    fn sibling(&self, verbs: &[&str]) -> Option<String> {
+        let (service, rpc) = self.method.split_once('/').unwrap();
+        let singular = rpc
+            .strip_prefix("Stream")
+            .unwrap()
+            .strip_suffix('s')
+            .unwrap();
+        let names = verbs
+            .iter()
+            .map(|verb| format!("{service}/{verb}{singular}"));
+        let mut names = names.filter(|it| {
+            contract()
+                .operation(it)
+                .is_some_and(|it| it.route.is_some())
+        });
+        names.next()
+    }
+
+    /// The method that makes what is streamed, if there is one.
+    fn maker(&self) -> Option<String> {
+        self.sibling(&["Create"]).or_else(|| {
+            let remover = self.remover();
+            let key = vendors::key(&crate::support::gateway::method(&remover)).unwrap();
+            match key.source {
+                Source::Made(maker) => Some(maker.to_owned()),
+                #[allow(unreachable_patterns, reason = "not every vendor makes its keys here")]
+                _ => None,
+            }
+        })
+    }
+
+    fn remover(&self) -> String {
+        self.sibling(&["Delete", "Revoke"]).unwrap()
+    }
+
+    /// Removes these.
+    pub(super) async fn remove(&self, client: &Client, token: &str, ids: &[String]) {
+        let remover = self.remover();
+        for id in ids {
+            let request = client.request(&remover, id);
+            let answer = client.call(&remover, Some(token), &request).await;
+            answer.result.unwrap();
+        }
+    }
+}
+
+/// Makes that many, at once. Their ids, in the order in which they were made.
+pub(super) async fn make(
+    client: &Client,
+    stream: &Stream,
+    token: &str,
+    count: usize,
+) -> Vec<String> {
+    let Some(maker) = stream.maker() else {
+        return Vec::new();
+    };
+    let mut calls = JoinSet::new();
+    for number in 0..count {
+        let (client, maker, token) = (client.clone(), maker.clone(), token.to_owned());
+        calls.spawn(async move {
+            let request = named(&client, &maker, number);
+            id(client.call(&maker, Some(&token), &request).await)
+        });
+    }
+    calls.join_all().await
+}
+
+/// The same, one after the other.
+pub(super) async fn made_by(
+    client: &Client,
+    stream: &Stream,
+    token: &str,
+    count: usize,
+) -> Vec<String> {
+    let Some(maker) = stream.maker() else {
+        return Vec::new();
+    };
+    let mut made = Vec::new();
+    for number in 0..count {
+        let request = named(client, &maker, number);
+        made.push(id(client.call(&maker, Some(token), &request).await));
+    }
+    made
+}
+
+/// A request for something with a long name, within every role's ceiling.
+fn named(client: &Client, maker: &str, number: usize) -> DynamicMessage {
+    let mut request = client.request(maker, "");
+    let name = format!("{number} {}", "long ".repeat(180));
+    request.set_field_by_name("name", Value::String(name));
+    if let Some(field) = request.descriptor().get_field_by_name("scopes")
+        && let Some(scopes) = field.kind().as_message()
+    {
+        let mut scopes = DynamicMessage::new(scopes.clone());
+        let values = vec![Value::String("dashboards_read".to_owned())];
+        scopes.set_field_by_name("values", Value::List(values));
+        request.set_field(&field, Value::Message(scopes));
+    }
+    request
+}
+
+/// How many upstream lists now.
+pub(super) fn total(served: &Served, stream: &Stream) -> usize {
+    let state = stream.simulator(served).state();
+    let (_, route) = stream.route();
+    let member = route.rsplit('/').next().unwrap();
+    let member = match member {
+        "personal_access_tokens" => "access_tokens",
+        "api_key" => "api_keys",
+        "service_token" => "service_tokens",
+        member => member,
+    };
+    let all = state[member].as_array().unwrap().iter();
+    all.filter(|it| it["revoked"] != true).count()
+}

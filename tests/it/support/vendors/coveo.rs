@@ -1,0 +1,96 @@
+//! Coveo.
+
+use keygate::{
+    clock::Clock,
+    contract::proto::keygate::coveo::v1::Region,
+    coveo::region,
+    random::Random,
+    sandbox::{
+        coveo::{Options, Organization},
+        faults::Faults,
+    },
+};
+use secrecy::SecretString;
+use serde_json::{Value as Json, json};
+
+use super::{Key, Simulator, Source, Vendor};
+
+/// What the tests know of it.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: "coveo",
+    region: "us",
+    place: "organization_id",
+    keys: &[
+        Key {
+            service: SERVICE,
+            field: "api_key_id",
+            source: Source::Made(CREATE),
+            member: "id",
+        },
+        Key {
+            service: SERVICE,
+            field: "api_key_ids",
+            source: Source::Made(CREATE),
+            member: "id",
+        },
+    ],
+    reads_first: &[
+        "keygate.coveo.v1.ApiKeyService/DuplicateApiKey",
+        "keygate.coveo.v1.ApiKeyService/UpdateApiKey",
+    ],
+    spoil: |request| {
+        request.clear_field_by_name("organization_id");
+        "organization_id"
+    },
+    error: |words| {
+        let body = json!({ "message": words, "errorCode": "INVALID", "requestID": "0a0a" });
+        json!({ "body": body })
+    },
+    masters: &["token"],
+    secrets: &[("api_keys", "value")],
+    start: |place, tasks| {
+        let [token] = place.masters();
+        let options = Options {
+            name: place.region.to_owned(),
+            region: region_of(place.region),
+            organization_id: Some(place.name.clone()),
+            token,
+            ..Options::default()
+        };
+        Box::pin(async move {
+            let here = Organization::start(options, Clock::system(), Random::system(), tasks);
+            Box::new(here.await.unwrap()) as Box<dyn Simulator>
+        })
+    },
+    section: |place| {
+        let (region, organization) = (place.region, &place.name);
+        format!("region = \"{region}\"\norganization_id = \"{organization}\"\n")
+    },
+};
+
+/// The region of a name.
+fn region_of(name: &str) -> Region {
+    let mut all = region::ALL.into_iter();
+    all.find(|it| region::name(*it) == Some(name)).unwrap()
+}
+
+const SERVICE: &str = "keygate.coveo.v1.ApiKeyService";
+const CREATE: &str = "keygate.coveo.v1.ApiKeyService/CreateApiKey";
+
+impl Simulator for Organization {
+    fn base_url(&self) -> String {
+        self.base_url()
+    }
+
+    fn state(&self) -> Json {
+        self.state()
+    }
+
+    fn faults(&self) -> &Faults {
+        self.faults()
+    }
+
+    fn masters(&self) -> Vec<SecretString> {
+        vec![self.token().clone()]
+    }
+}
