@@ -137,6 +137,11 @@ impl Sandbox {
         self.summary.pointer(pointer).unwrap().as_str().unwrap()
     }
 
+    /// What it told of itself.
+    pub(crate) fn summary(&self) -> &Json {
+        &self.summary
+    }
+
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.text("/grpc").parse().unwrap()
     }
