@@ -24,7 +24,7 @@ use super::{
 
 pub(crate) use braintrust::VENDOR as BRAINTRUST;
 pub(crate) use coveo::VENDOR as COVEO;
-pub(crate) use datadog::{SERVICE_ACCOUNT, VENDOR as DATADOG};
+pub(crate) use datadog::VENDOR as DATADOG;
 
 /// All of them.
 pub(crate) const ALL: [&Vendor; 3] = [&BRAINTRUST, &COVEO, &DATADOG];
