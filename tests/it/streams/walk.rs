@@ -7,7 +7,7 @@ use crate::support::{
     gateway::{Client, contract},
     served::{MAIN, Served, id},
     upstreams::requests,
-    vendors::{self, Simulator, Source, Vendor},
+    vendors::{self, SERVICE_ACCOUNT, Simulator, Source, Vendor},
 };
 
 /// A method that streams a list.
@@ -181,5 +181,7 @@ pub(super) fn total(served: &Served, stream: &Stream) -> usize {
         member => member,
     };
     let all = state[member].as_array().unwrap().iter();
-    all.filter(|it| it["revoked"] != true).count()
+    let all = all.filter(|it| it["revoked"] != true);
+    all.filter(|it| !route.contains("/service_accounts/") || it["owned_by"] == SERVICE_ACCOUNT)
+        .count()
 }
