@@ -168,6 +168,17 @@ impl Sandbox {
         self.summary["upstreams"][name].as_str().unwrap()
     }
 
+    /// The service account of a simulated vendor that is there from the start.
+    pub(crate) fn service_account(&self, upstream: &str) -> &str {
+        self.summary["service_accounts"][upstream].as_str().unwrap()
+    }
+
+    /// What a simulated vendor tells with its master credentials: the id of
+    /// Coveo's organization.
+    pub(crate) fn master(&self, upstream: &str, member: &str) -> &str {
+        self.summary["masters"][upstream][member].as_str().unwrap()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.grpc())
     }
