@@ -104,11 +104,12 @@ async fn a_decision_can_be_asked_for_at_a_default() {
     let token = setup.token_of("n", &["narrow"]);
     for (upstream, permitted) in [
         ("", true),
-        ("datadog/us1", false),
-        ("datadog/us1/main", false),
+        ("braintrust", true),
+        ("braintrust/default", true),
+        ("braintrust/own", false),
     ] {
         let mut request = client.request(EXPLAIN, "");
-        let method = "keygate.datadog.v2.ApiKeyService/ListApiKeys".to_owned();
+        let method = "keygate.braintrust.v1.ApiKeyService/ListApiKeys".to_owned();
         request.set_field_by_name("method", Value::String(method));
         request.set_field_by_name("upstream", Value::String(upstream.to_owned()));
         let answer = client.call(EXPLAIN, Some(&token), &request).await.ok();
