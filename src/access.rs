@@ -13,7 +13,7 @@ use crate::{
         WhoAmIResponse, access_service_server::AccessService,
     },
     gateway::Gateway,
-    policy::{ACCESS_READ, Ownership, Policy},
+    policy::{ACCESS_READ, Ownership, Policy, Question},
     status::{Error, Violation},
     upstream::registry::Choice,
 };
@@ -117,13 +117,14 @@ fn explain(
                 "is required, as `keygate.datadog.v2.ApiKeyService/ListApiKeys`",
             )])
         })?;
-    let upstream = Some(request.upstream.as_str())
-        .filter(|it| !it.is_empty())
-        .map(|it| match gateway.upstreams().choose(it) {
-            Choice::Named(name) => name,
-            Choice::Open(_) => it.to_owned(),
-        });
-    let explained = policy.explain(&subject, operation, upstream.as_deref());
+    let upstream = Some(&request.upstream).filter(|it| !it.is_empty());
+    let choice = upstream.map(|it| gateway.upstreams().choose(it));
+    let explained = policy.explain(&Question {
+        caller: &subject,
+        operation,
+        upstreams: choice.as_ref().map_or(&[], Choice::names),
+        touch: None,
+    });
     let decision = if explained.permitted {
         Decision::Permitted
     } else {

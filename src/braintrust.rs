@@ -123,6 +123,7 @@ mod tests {
         let named = |id: &str, name: &str| Found {
             id: Some(id.to_owned()),
             name: Some(name.to_owned()),
+            ..Found::default()
         };
         let one = br#"{"name": "a", "key": null, "id": "1"}"#;
         assert_eq!(Braintrust::found(one), [named("1", "a")]);

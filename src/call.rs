@@ -200,7 +200,7 @@ impl Call {
     pub fn note_permit(&self, permit: &Permit) {
         self.note(|record| {
             record.permission = permit.permission().map(str::to_owned);
-            record.rule = Some(permit.rule().to_owned());
+            record.rule = Some(permit.rule());
             record.policy_version = Some(permit.policy_version().to_owned());
         });
     }

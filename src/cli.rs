@@ -36,6 +36,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done
+   1  a test failed
   64  the command line is wrong
   65  the input is wrong
   69  a service that is needed can't be reached

@@ -47,6 +47,13 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// The method without its package: `ApiKeyService/ListApiKeys`.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        let package = self.service.rfind('.').map_or(0, |dot| dot + 1);
+        &self.method[package..]
+    }
+
     /// The vendor: the second part of the package's name, `datadog`.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -151,6 +158,35 @@ impl Contract {
     #[must_use]
     pub fn operation(&self, method: &str) -> Option<&Operation> {
         self.by_method.get(method).map(|at| &self.operations[*at])
+    }
+
+    /// The operation that a person means: by its full name, or by as much of its end
+    /// as only one operation has.
+    ///
+    /// # Errors
+    /// What is wrong with the name, for whoever wrote it.
+    pub fn find(&self, name: &str) -> Result<&Operation, String> {
+        let name = name.trim_start_matches('/');
+        if let Some(operation) = self.operation(name) {
+            return Ok(operation);
+        }
+        let is_meant = |it: &&Operation| {
+            let before = it.method.strip_suffix(name);
+            before.is_some_and(|it| it.ends_with(['.', '/']))
+        };
+        let meant: Vec<_> = self.operations.iter().filter(is_meant).collect();
+        match meant.as_slice() {
+            [operation] => Ok(operation),
+            [] => Err("there is no such RPC; `keygate permissions` lists them".to_owned()),
+            several => {
+                let names: Vec<_> = several
+                    .iter()
+                    .map(|it| format!("`{}`", it.method))
+                    .collect();
+                let names = names.join(", ");
+                Err(format!("several services have it; name one of {names}"))
+            }
+        }
     }
 
     /// Every permission that an operation asks for, sorted, each once.

@@ -15,12 +15,12 @@ pub mod settings;
 use serde_json::value::RawValue;
 
 use crate::{
-    contract::proto::keygate::coveo::v1::Region,
+    contract::proto::keygate::coveo::v1::{ApiKey, Region},
     gateway::{
         operation::{Found, Vendor},
         request::check_place,
     },
-    json::{self, Field as _, Members},
+    json::{self, Members},
     status::Violation,
 };
 
@@ -45,15 +45,13 @@ impl Vendor for Coveo {
 }
 
 fn found(raw: &RawValue) -> Option<Found> {
-    let mut found = Found::default();
-    for (name, raw) in Members::of(raw)? {
-        match &*name {
-            "id" => found.id.fill(raw),
-            "displayName" => found.name.fill(raw),
-            _ => continue,
-        };
-    }
-    Some(found)
+    let key: ApiKey = json::object::read(raw).ok()?;
+    let scopes = privileges::of(&key);
+    Some(Found {
+        id: Some(key.id).filter(|it| !it.is_empty()),
+        name: key.display_name,
+        scopes,
+    })
 }
 
 /// What an error says: what it is, and then more of it.
@@ -104,6 +102,7 @@ pub fn ambiguous() -> Violation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::operation::Scopes;
 
     #[test]
     fn errors_are_told_in_upstream_s_words() {
@@ -132,12 +131,21 @@ mod tests {
         let key = |id: &str, name: Option<&str>| Found {
             id: Some(id.to_owned()),
             name: name.map(str::to_owned),
+            scopes: Scopes::Unscoped,
+        };
+        let viewer = Found {
+            scopes: Scopes::These(vec!["A:B:*:*".to_owned()]),
+            ..key("e", None)
         };
         for (body, found) in [
             (r#"{"id":"a","displayName":"b"}"#, vec![key("a", Some("b"))]),
             (
                 r#"[{"id":"a","displayName":null},{"displayName":"d","id":"c"}]"#,
                 vec![key("a", None), key("c", Some("d"))],
+            ),
+            (
+                r#"{"id":"e","privileges":[{"owner":"A","targetDomain":"B"}]}"#,
+                vec![viewer],
             ),
             ("[]", vec![]),
             ("7", vec![]),

@@ -17,7 +17,7 @@ pub mod v1;
 use serde_json::value::RawValue;
 
 use crate::{
-    gateway::operation::{Found, Vendor},
+    gateway::operation::{Found, Scopes, Vendor},
     json::{self, Field as _, Members},
 };
 
@@ -57,13 +57,25 @@ fn resource(raw: &RawValue) -> Found {
                 found.id.fill(raw);
             }
             "attributes" => {
-                let name = Members::of(raw).and_then(|it| self::member(it, "name"));
-                found.name = name.and_then(json::text);
+                for (member, raw) in Members::of(raw).into_iter().flatten() {
+                    match &*member {
+                        "name" => found.name = json::text(raw),
+                        "scopes" => found.scopes = scopes(raw),
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }
     }
     found
+}
+
+/// The scopes of a key or token; null says that it has all its owner's rights.
+fn scopes(raw: &RawValue) -> Scopes {
+    let scopes = json::elements(raw);
+    let scopes = scopes.and_then(|all| all.into_iter().map(json::text).collect());
+    scopes.map_or(Scopes::Unscoped, Scopes::These)
 }
 
 fn member<'a>(members: Members<'a>, wanted: &str) -> Option<&'a RawValue> {

@@ -231,11 +231,9 @@ impl Gateway {
             Choice::Open(candidates) => {
                 call.note(|record| record.upstream = Some(address.clone()));
                 // who reaches none of them does not learn that there are any
-                let reaches = |it: &String| policy.authorize(caller, operation, Some(it)).is_ok();
-                if candidates.iter().any(reaches) {
-                    return Err(invalid(O::ambiguous()).into());
-                }
-                address
+                let reached = policy.authorize_any(caller, operation, &candidates);
+                let _permit = reached.map_err(denied)?;
+                return Err(invalid(O::ambiguous()).into());
             }
         };
         call.note(|record| record.upstream = Some(upstream.clone()));

@@ -5,7 +5,7 @@
 //! value of their roles claim or by their subject. What no role permits is
 //! denied. Roles don't add up: a call is permitted when one role permits all of
 //! it, so that a grant never takes anything away, and a narrowed role never
-//! gives more than it did.
+//! gives more than it did. What `[deny]` names is denied, whatever is granted.
 //!
 //! ```toml
 //! [roles.payments]
@@ -17,6 +17,9 @@
 //! [[grants]]
 //! role = "payments"
 //! subject = "system:serviceaccount:payments:*"
+//!
+//! [deny]
+//! token_ids = ["4f0c8f8e"]
 //! ```
 //!
 //! This module knows no transport, no clock and, of upstreams, only how they are
@@ -28,9 +31,15 @@ use std::{
 };
 
 use crate::{auth::Caller, contract::Operation};
+use deny::Deny;
+use index::Index;
+use permit::Granted;
 
+mod deny;
+mod explanation;
 mod file;
 mod glob;
+mod index;
 mod live;
 mod permit;
 mod role;
@@ -38,9 +47,12 @@ mod role;
 mod tests;
 mod upstream;
 
+pub use deny::{Barred, What};
+pub use explanation::{Explanation, Question};
 pub use file::Error;
+pub use glob::matches;
 pub use live::Live;
-pub use permit::{Denial, Permit, ScopeRequest};
+pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
 pub use upstream::Pattern;
 
@@ -57,11 +69,11 @@ pub struct Policy {
     grants: Vec<Grant>,
     /// Grants by the claim that they name.
     by_claim: HashMap<String, Vec<usize>>,
-    /// Grants by the one subject that they name.
-    by_subject: HashMap<String, Vec<usize>>,
-    /// Grants with a pattern of subjects, which have to be tried.
-    by_pattern: Vec<(String, usize)>,
-    /// The permissions that operations ask for, by vendor.
+    /// Grants by the subjects that they name.
+    by_subject: Index,
+    deny: Deny,
+    /// The permissions that operations ask for which are not denied to all, by
+    /// vendor.
     in_use: BTreeMap<String, Vec<String>>,
 }
 
@@ -79,19 +91,6 @@ pub struct Held<'a> {
     pub role: &'a Role,
     /// The grants that give it, counted from zero, in order.
     pub grants: Vec<usize>,
-}
-
-/// What the policy says of a call, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// Whether it permits the call, within the roles' limits on keys and scopes.
-    pub permitted: bool,
-    /// The rule that decides, or why none does.
-    pub rule: String,
-    /// Permissions any one of which would be needed. Empty if permitted.
-    pub missing: Vec<String>,
-    /// The version of the policy that says so.
-    pub policy_version: String,
 }
 
 /// What a call reaches for.
@@ -131,13 +130,17 @@ impl Policy {
     /// asks about any upstream of the operation's vendor.
     ///
     /// # Errors
-    /// [`Denial`] if no role of the caller permits the call.
+    /// [`Denial`] if the policy denies the call, or no role of the caller permits
+    /// it.
     pub fn authorize(
         &self,
         caller: &Caller,
         operation: &Operation,
         upstream: Option<&str>,
     ) -> Result<Permit, Denial> {
+        if let Some(entry) = self.deny.method(operation) {
+            return Err(Denial::by(entry));
+        }
         let provider = operation.provider();
         let reach = match upstream {
             _ if !upstream::is_vendor(provider) => Reach::Keygate,
@@ -153,32 +156,28 @@ impl Policy {
         self.decide(caller, &operation.permissions, reach)
     }
 
-    /// Decides about one of keygate's own permissions.
+    /// Decides about a call where any one of these upstreams would do.
     ///
     /// # Errors
-    /// [`Denial`] if no role of the caller has it.
-    pub fn holds(&self, caller: &Caller, permission: &str) -> Result<Permit, Denial> {
-        self.decide(caller, &[permission.to_owned()], Reach::Keygate)
-    }
-
-    /// Says what [`Self::authorize`] decides, and why.
-    #[must_use]
-    pub fn explain(
+    /// [`Denial`] if it is permitted on none of them: that of the first.
+    pub fn authorize_any(
         &self,
         caller: &Caller,
         operation: &Operation,
-        upstream: Option<&str>,
-    ) -> Explanation {
-        let (permitted, rule, missing) = match self.authorize(caller, operation, upstream) {
-            Ok(permit) => (true, permit.rule, Vec::new()),
-            Err(denial) => (false, denial.rule, denial.missing),
-        };
-        Explanation {
-            permitted,
-            rule,
-            missing,
-            policy_version: self.version.to_string(),
-        }
+        upstreams: &[String],
+    ) -> Result<Permit, Denial> {
+        let decide = |it: Option<&str>| self.authorize(caller, operation, it);
+        let mut decisions = upstreams.iter().map(|it| decide(Some(it)));
+        let first = decisions.next().unwrap_or_else(|| decide(None));
+        first.or_else(|denial| decisions.find_map(Result::ok).ok_or(denial))
+    }
+
+    /// Decides about one of keygate's own permissions.
+    ///
+    /// # Errors
+    /// [`Denial`] if the caller is denied everything, or no role has it.
+    pub fn holds(&self, caller: &Caller, permission: &str) -> Result<Permit, Denial> {
+        self.decide(caller, &[permission.to_owned()], Reach::Keygate)
     }
 
     /// The roles that a caller holds, in the order of their grants.
@@ -198,6 +197,15 @@ impl Policy {
         !in_use.is_empty() && self.decide(caller, in_use, reach).is_ok()
     }
 
+    /// What is denied to every caller, as far as it concerns this one.
+    #[must_use]
+    pub fn barred(&self, caller: &Caller) -> Vec<Barred<'_>> {
+        let held = self.held(caller);
+        let roles = held.iter().map(|(at, _)| &self.roles[*at]);
+        let reached: Vec<_> = roles.flat_map(|it| &it.upstreams).collect();
+        self.deny.barred(&reached)
+    }
+
     /// The one place where it is decided. Any of the permissions will do; if there
     /// are none, any caller may.
     fn decide(
@@ -206,35 +214,39 @@ impl Policy {
         accepted: &[String],
         reach: Reach<'_>,
     ) -> Result<Permit, Denial> {
-        let held = self.held(caller);
-        let permit = |permission: Option<&String>, rule: String, roles| Permit {
+        let denied = self.deny.caller(caller).or_else(|| self.deny.reach(reach));
+        if let Some(entry) = denied {
+            return Err(Denial::by(entry));
+        }
+        let permit = |permission: Option<&String>, roles| Permit {
             permission: permission.cloned(),
             accepted: accepted.to_vec(),
-            rule,
             version: Arc::clone(&self.version),
             roles,
         };
         if accepted.is_empty() {
-            return Ok(permit(None, "any caller".to_owned(), Vec::new()));
+            return Ok(permit(None, Vec::new()));
         }
-        let mut decided = None;
+        let held = self.held(caller);
+        let mut permission = None;
         let (mut roles, mut outside) = (Vec::new(), Vec::new());
         for (at, grants) in &held {
             let role = &self.roles[*at];
-            let Some(permission) = accepted.iter().find(|it| role.permits(it)) else {
+            let Some(allowing) = accepted.iter().find(|it| role.permits(it)) else {
                 continue;
             };
             if !reach.is_within(role) {
                 outside.push(format!("roles.{}.upstreams", role.name));
                 continue;
             }
-            decided.get_or_insert((permission, grants.first(), &role.name));
-            roles.push(Arc::clone(role));
+            permission = permission.or(Some(allowing));
+            roles.push(Granted {
+                grant: grants.first().copied().unwrap_or_default(),
+                role: Arc::clone(role),
+            });
         }
-        if let Some((permission, grant, role)) = decided {
-            let grant = grant.copied().unwrap_or_default();
-            let rule = format!("grants[{grant}] roles.{role}");
-            return Ok(permit(Some(permission), rule, roles));
+        if permission.is_some() {
+            return Ok(permit(permission, roles));
         }
         let rule = if held.is_empty() {
             "no grant fits the caller".to_owned()
@@ -261,16 +273,9 @@ impl Policy {
             .iter()
             .filter_map(|it| self.by_claim.get(it))
             .flatten();
-        let by_subject = self.by_subject.get(&caller.subject).into_iter().flatten();
-        let by_pattern = self
-            .by_pattern
-            .iter()
-            .filter(|(pattern, _)| glob::matches(pattern, &caller.subject))
-            .map(|(_, at)| at);
         let mut fitting: Vec<_> = by_claim
-            .chain(by_subject)
-            .chain(by_pattern)
             .copied()
+            .chain(self.by_subject.fitting(&caller.subject))
             .filter(|at| {
                 let issuer = self.grants[*at].issuer.as_ref();
                 issuer.is_none_or(|it| *it == caller.issuer)

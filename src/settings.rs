@@ -29,8 +29,12 @@ pub fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
         let letters = name.chars().count();
         distance < letters && distance <= letters.div_ceil(3).min(2)
     };
+    // Where lengths are further apart, so are the words.
+    let length = word.chars().count();
+    let may_be_near = |name: &&str| name.chars().count().abs_diff(length) <= 2;
     names
         .into_iter()
+        .filter(may_be_near)
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .min()
         .filter(|(distance, name)| is_near(*distance, name))

@@ -10,6 +10,8 @@ use crate::{contract, settings};
 pub enum Exit {
     /// It did what it was asked.
     Done = 0,
+    /// A test found something to be otherwise than expected.
+    Failed = 1,
     /// The command line is wrong.
     Usage = 64,
     /// What it was given to read is wrong.

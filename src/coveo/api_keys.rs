@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{privileges, settings::Settings};
 use crate::{
     contract::proto::keygate::coveo::v1::{
-        ActivateApiKeyRequest, ActivateApiKeyResponse, ApiKey, ApiKeyStatusFilter,
+        ActivateApiKeyRequest, ActivateApiKeyResponse, ApiKeyStatusFilter,
         BulkActivateApiKeysRequest, BulkActivateApiKeysResponse, BulkDeleteApiKeysRequest,
         BulkDeleteApiKeysResponse, BulkDisableApiKeysRequest, BulkDisableApiKeysResponse,
         CreateApiKeyRequest, CreateApiKeyResponse, DeleteApiKeyRequest, DeleteApiKeyResponse,
@@ -19,8 +19,7 @@ use crate::{
     },
     gateway::{
         Gateway, Plan,
-        answers::{bare, read},
-        operation::{Completion, Inspect, Scopes, Target},
+        operation::{Inspect, Scopes, Target},
         request::{Query, body, check_id, check_name_in},
     },
     status::Violation,
@@ -71,7 +70,8 @@ impl Keys {
         self.one(Method::GET, id, "", ONE)
     }
 
-    /// A change of one. It has no body.
+    /// A change of one. It has no body. What it may do is not asked: a change that
+    /// brings a key to life, or keeps it alive, has to ask for that.
     fn change(
         &self,
         method: Method,
@@ -231,13 +231,9 @@ operation! {
             .privileges(it.privileges)
             .additional(it.additional_configuration.as_ref(), violations)
             .editors(it.groups_that_can_edit, it.api_keys_that_can_edit);
-        let complete = move |read: &[u8]| {
-            let body = Some(settings.merged(read)?);
-            Ok(Completion { body, scopes: None })
-        };
         let inspect = Inspect {
             request: keys.read(&it.api_key_id),
-            complete: Some(Box::new(complete)),
+            complete: Some(Box::new(move |read: &[u8]| settings.merged(read))),
         };
         let plan = keys.change(Method::PUT, it.api_key_id, "", ONE, violations);
         Plan { name, scopes, inspect: Some(inspect), ..plan }
@@ -251,7 +247,8 @@ operation! {
     |it, violations| {
         const ROUTE: &str = route!("/{api_key_id}/activate");
         let keys = Keys::of(&it.organization_id);
-        keys.change(Method::PUT, it.api_key_id, "/activate", ROUTE, violations)
+        let plan = keys.change(Method::PUT, it.api_key_id, "/activate", ROUTE, violations);
+        Plan { scopes: Scopes::Unchanged, ..plan }
     }
 }
 
@@ -273,7 +270,9 @@ operation! {
     |it, violations| {
         const ROUTE: &str = route!("/{api_key_id}/activation/extend");
         let keys = Keys::of(&it.organization_id);
-        keys.change(Method::PUT, it.api_key_id, "/activation/extend", ROUTE, violations)
+        let plan =
+            keys.change(Method::PUT, it.api_key_id, "/activation/extend", ROUTE, violations);
+        Plan { scopes: Scopes::Unchanged, ..plan }
     }
 }
 
@@ -292,20 +291,11 @@ operation! {
             .words(it.display_name, it.description)
             .lifetime(it.lifetime_duration);
         request.body = Some(settings.body());
-        // the copy may do what the key may that is copied
-        let complete = |body: &[u8]| {
-            let source: ApiKey = read(bare(body)?)?;
-            let scopes = Some(privileges::of(&source));
-            Ok(Completion { body: None, scopes })
-        };
-        let inspect = Inspect {
-            request: keys.read(&it.api_key_id),
-            complete: Some(Box::new(complete)),
-        };
         Plan {
             name,
-            scopes: Scopes::Unscoped,
-            inspect: Some(inspect),
+            // the copy may do what the key may that is copied
+            scopes: Scopes::Unchanged,
+            inspect: Some(Inspect::new(keys.read(&it.api_key_id))),
             ..Keys::plan(request, Target::CopyOf(it.api_key_id))
         }
     }
@@ -339,7 +329,8 @@ operation! {
     |it, violations| {
         const ROUTE: &str = route!("/activate/bulk");
         let keys = Keys::of(&it.organization_id);
-        keys.bulk(Method::PUT, it.api_key_ids, "/activate/bulk", ROUTE, violations)
+        let plan = keys.bulk(Method::PUT, it.api_key_ids, "/activate/bulk", ROUTE, violations);
+        Plan { scopes: Scopes::Unchanged, ..plan }
     }
 }
 

@@ -42,6 +42,7 @@ impl Vendor for Legacy {
             name: Members::of(raw)
                 .and_then(|it| super::member(it, "name"))
                 .and_then(json::text),
+            scopes: Scopes::Unscoped,
         });
         found.collect()
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::{self, Fingerprint, Projection},
     contract::Effect,
-    policy,
+    policy::{self, Touch},
 };
 
 /// Why nobody gets at the credentials that we present ourselves.
@@ -102,11 +102,12 @@ impl<O: Operation> Work<O> {
             own,
         };
         if !self.is_mutation() {
-            let denied = |denial| self.call.note_denial(denial, &self.policy_version);
             if is_ours {
-                return Err(denied(out_of_reach()).into());
+                let denial = out_of_reach();
+                let denied = self.call.note_denial(denial, &self.policy_version);
+                return Err(denied.into());
             }
-            self.permit.check_key(&key).map_err(denied)?;
+            self.decide(&[Touch::of(key)])?;
         }
         if is_ours || !self.permit.reveals(&key) {
             response.conceal();
@@ -155,7 +156,7 @@ impl<O: Operation> Work<O> {
         let keep = names.iter().zip(own).zip(ours).map(|((name, own), ours)| {
             let name = name.as_deref();
             let key = policy::Key { name, own };
-            let kept = !ours && self.permit.check_key(&key).is_ok();
+            let kept = !ours && self.permit.reaches(&key);
             revealed &= !kept || self.permit.reveals(&key);
             kept
         });

@@ -36,6 +36,8 @@ pub struct Found {
     pub id: Option<String>,
     /// Its name.
     pub name: Option<String>,
+    /// Its scopes: [`Scopes::These`], or unscoped also where they can't be seen.
+    pub scopes: Scopes,
 }
 
 /// One operation: its request, its route, its body, its answer.
@@ -164,26 +166,18 @@ pub enum Target {
 }
 
 /// A read of the keys that a change touches, before anything is sent that
-/// changes them. It is made if the policy has to know their names, or if the
-/// change needs it by itself.
+/// changes them. It is made if the policy has to know their names or the scopes
+/// that they keep, or if the change needs it by itself.
 pub struct Inspect {
     /// The read.
     pub request: upstream::Request,
-    /// Makes the change complete with what was read.
+    /// Makes the change's body from what was read.
     pub complete: Option<Complete>,
 }
 
-/// Makes a change complete with the body of the answer to the read before it.
-pub type Complete = Box<dyn FnOnce(&[u8]) -> Result<Completion, Malformed> + Send + Sync>;
-
-/// What a change takes from the read before it.
-#[derive(Debug, Default)]
-pub struct Completion {
-    /// The body to send.
-    pub body: Option<Bytes>,
-    /// The scopes that the key gets.
-    pub scopes: Option<Scopes>,
-}
+/// The body of a change, made complete with that of the answer to the read before
+/// it.
+pub type Complete = Box<dyn FnOnce(&[u8]) -> Result<Bytes, Malformed> + Send + Sync>;
 
 impl Inspect {
     /// A read that only the policy can ask for.
@@ -196,27 +190,27 @@ impl Inspect {
     }
 }
 
-/// The scopes that a request gives to a key or token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The scopes that a key or token has after a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scopes {
-    /// The operation knows no scopes.
+    /// It knows no scopes, or the request is not about what it may do.
     NotApplicable,
-    /// They stay as they are.
+    /// Those of the key that the request touches.
     Unchanged,
-    /// The key is to have all the rights of its owner.
+    /// All the rights of its owner, or what can't be seen and may be all.
+    #[default]
     Unscoped,
     /// These.
     These(Vec<String>),
 }
 
 impl Scopes {
-    /// The same for the policy.
+    /// The same for the policy. Those of a key that nobody has read may be all.
     #[must_use]
     pub fn request(&self) -> ScopeRequest<'_> {
         match self {
             Self::NotApplicable => ScopeRequest::NotApplicable,
-            Self::Unchanged => ScopeRequest::Unchanged,
-            Self::Unscoped => ScopeRequest::Unscoped,
+            Self::Unchanged | Self::Unscoped => ScopeRequest::Unscoped,
             Self::These(scopes) => ScopeRequest::Scopes(scopes),
         }
     }

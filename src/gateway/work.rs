@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Failure, Operation, Plan, Result, conclude, interpret,
     narrow::out_of_reach,
-    operation::{Answer as _, Completion, Found, Inspect, Key, Target, Vendor as _},
+    operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _},
     unrecorded,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     auth::Caller,
     call::{Call, Conclusion},
     contract::Effect,
-    policy::{self, Permit},
+    policy::{self, Permit, Touch},
     status::Error,
     upstream::{Answer, Client, Request},
 };
@@ -60,6 +60,7 @@ struct Touched {
     /// What the trail may know it by.
     identities: Vec<String>,
     name: Option<String>,
+    scopes: Scopes,
 }
 
 impl<O: Operation> Work<O> {
@@ -121,13 +122,9 @@ impl<O: Operation> Work<O> {
             _ => Vec::new(),
         };
         let touched = self.touched(found);
-        let denied = |denial| self.call.note_denial(denial, &self.policy_version);
-        let new_name = self.plan.name.as_deref();
-        let scopes = self.plan.scopes.request();
         if touched.is_empty() {
             if self.effect == Effect::Create {
-                let checked = self.permit.check_create(new_name, scopes);
-                checked.map_err(denied)?;
+                self.decide(&[self.touch(None, &self.plan.scopes)])?;
             }
             return Ok(false);
         }
@@ -136,23 +133,51 @@ impl<O: Operation> Work<O> {
         if !self.is_mutation() && self.permit.needs_name() {
             return Ok(all); // decided when the answer tells the name
         }
-        for (key, own) in touched.iter().zip(owned) {
+        let touches = touched.iter().zip(owned).map(|(key, own)| {
+            let scopes = match &self.plan.scopes {
+                Scopes::Unchanged => &key.scopes,
+                given => given,
+            };
             let name = key.name.as_deref();
-            let key = policy::Key { name, own };
-            match self.effect {
-                Effect::Create | Effect::Update => self.permit.check_change(&key, new_name, scopes),
-                _ => self.permit.check_key(&key),
-            }
-            .map_err(denied)?;
-        }
+            self.touch(Some(policy::Key { name, own }), scopes)
+        });
+        self.decide(&touches.collect::<Vec<_>>())?;
         Ok(all)
+    }
+
+    /// What the request does to a key.
+    fn touch<'a>(&'a self, key: Option<policy::Key<'a>>, scopes: &'a Scopes) -> Touch<'a> {
+        Touch {
+            key,
+            name: self.plan.name.as_deref(),
+            scopes: scopes.request(),
+        }
+    }
+
+    /// Whether all of this may be done to keys. The record tells the rules that
+    /// decided.
+    pub(super) fn decide(&self, touches: &[Touch<'_>]) -> Result<()> {
+        let mut rules: Vec<String> = Vec::new();
+        for touch in touches {
+            let rule = self.permit.check(touch);
+            let rule =
+                rule.map_err(|denial| self.call.note_denial(denial, &self.policy_version))?;
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        self.call
+            .note(|record| record.rule = Some(rules.join(", ")));
+        Ok(())
     }
 
     /// Whether the read before a change has to be made.
     fn needs(&self, inspect: &Inspect) -> bool {
         let is_found = matches!(self.plan.target, Target::Replacement);
+        let is_kept = self.plan.scopes == Scopes::Unchanged;
         inspect.complete.is_some()
             || self.permit.needs_name()
+            || (is_kept && self.permit.needs_scopes())
             || (is_found && self.permit.needs_owner())
     }
 
@@ -165,49 +190,42 @@ impl<O: Operation> Work<O> {
         // the change itself was not sent, whatever became of this
         let answer = answer.map_err(|it| Failure::from(it.error))?;
         if let Some(complete) = complete {
-            let completion = complete(&answer.body).map_err(|malformed| {
+            let body = complete(&answer.body).map_err(|malformed| {
                 tracing::warn!(call = self.call.id(), "{malformed}");
                 Error::UpstreamMalformed
             })?;
-            let Completion { body, scopes } = completion;
-            if body.is_some() {
-                self.plan.request.body = body;
-            }
-            if let Some(scopes) = scopes {
-                self.plan.scopes = scopes;
-            }
+            self.plan.request.body = Some(body);
         }
         Ok(O::Vendor::found(&answer.body))
     }
 
-    /// The keys that exist and that the call touches, with the names found.
+    /// The keys that exist and that the call touches, with what was found of them.
     fn touched(&self, found: Vec<Found>) -> Vec<Touched> {
-        let one = |identities, mut found: Vec<Found>| {
-            let name = found.pop().and_then(|it| it.name);
-            vec![Touched { identities, name }]
+        let touched = |identities, found: Option<Found>| {
+            let Found { name, scopes, .. } = found.unwrap_or_default();
+            Touched {
+                identities,
+                name,
+                scopes,
+            }
         };
+        let one = |identities, mut found: Vec<Found>| vec![touched(identities, found.pop())];
         match &self.plan.target {
             Target::Collection => Vec::new(),
             Target::Key(id) | Target::CopyOf(id) => one(vec![id.clone()], found),
             Target::Secret(secret) => one(self.fingerprints(secret.expose_secret()), found),
             Target::Keys(ids) => {
-                let name = |id: &String| {
+                let found = |id: &String| {
                     let mut found = found.iter();
-                    let found = found.find(|it| it.id.as_ref() == Some(id));
-                    found.and_then(|it| it.name.clone())
+                    found.find(|it| it.id.as_ref() == Some(id)).cloned()
                 };
-                let touched = ids.iter().map(|id| Touched {
-                    identities: vec![id.clone()],
-                    name: name(id),
-                });
-                touched.collect()
+                let all = ids.iter().map(|id| touched(vec![id.clone()], found(id)));
+                all.collect()
             }
             Target::Replacement => {
-                let touched = found.into_iter().map(|it| Touched {
-                    identities: it.id.into_iter().collect(),
-                    name: it.name,
-                });
-                touched.collect()
+                let all = found.into_iter();
+                let all = all.map(|it| touched(it.id.iter().cloned().collect(), Some(it)));
+                all.collect()
             }
         }
     }

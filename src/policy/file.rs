@@ -13,6 +13,7 @@ use aws_lc_rs::digest;
 
 use super::{
     ACCESS_READ, AUDIT_READ, Grant, Policy,
+    deny::Deny,
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
@@ -67,7 +68,7 @@ impl Policy {
         permissions.extend([ACCESS_READ, AUDIT_READ]);
         // No setting of a policy is a path.
         let no_folder = Path::new("");
-        let (roles, grants) = Document::read(text, no_folder, |file| {
+        let (roles, grants, deny) = Document::read(text, no_folder, |file| {
             let roles = file.section("roles", |table| Some(roles(table, &permissions)));
             let roles = roles.unwrap_or_default();
             let places = roles.iter().enumerate();
@@ -75,32 +76,28 @@ impl Policy {
             let grants = file.items("grants");
             let grant = |it: &Item<'_>| it.table(|it| grant(it, &places));
             let grants: Vec<_> = grants.iter().filter_map(grant).collect();
-            Some((roles, grants))
+            let deny = file.section("deny", |table| Some(Deny::read(table, contract)));
+            Some((roles, grants, deny.unwrap_or_default()))
         })?;
         let roles = roles.into_iter().filter_map(|(_, role)| role);
-        let mut policy = Self {
+        let (grants, holders): (Vec<_>, Vec<_>) = grants.into_iter().unzip();
+        let mut by_claim: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_subject = Vec::new();
+        for (holder, at) in holders.into_iter().zip(0..) {
+            match holder {
+                Holder::Claim(claim) => by_claim.entry(claim).or_default().push(at),
+                Holder::Subject(pattern) => by_subject.push((pattern, at)),
+            }
+        }
+        Ok(Self {
             version: version(text).into(),
             roles: roles.map(Arc::new).collect(),
-            grants: Vec::new(),
-            by_claim: HashMap::new(),
-            by_subject: HashMap::new(),
-            by_pattern: Vec::new(),
-            in_use: in_use(contract),
-        };
-        for (grant, holder) in grants {
-            policy.add(grant, holder);
-        }
-        Ok(policy)
-    }
-
-    fn add(&mut self, grant: Grant, holder: Holder) {
-        let at = self.grants.len();
-        self.grants.push(grant);
-        match holder {
-            Holder::Claim(claim) => self.by_claim.entry(claim).or_default().push(at),
-            Holder::Subject(it) if it.contains('*') => self.by_pattern.push((it, at)),
-            Holder::Subject(it) => self.by_subject.entry(it).or_default().push(at),
-        }
+            grants,
+            by_claim,
+            by_subject: by_subject.into_iter().collect(),
+            in_use: in_use(contract, &deny),
+            deny,
+        })
     }
 }
 
@@ -243,11 +240,11 @@ fn holder(table: &mut Table<'_>) -> Option<Holder> {
     claim.map(Holder::Claim).or(subject.map(Holder::Subject))
 }
 
-/// The permissions that operations ask for, by vendor.
-fn in_use(contract: &Contract) -> BTreeMap<String, Vec<String>> {
+/// The permissions that operations ask for which are not denied to all, by vendor.
+fn in_use(contract: &Contract, deny: &Deny) -> BTreeMap<String, Vec<String>> {
     let mut in_use: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for operation in contract.operations() {
-        if upstream::is_vendor(operation.provider()) {
+        if upstream::is_vendor(operation.provider()) && deny.method(operation).is_none() {
             let all = in_use.entry(operation.provider().to_owned()).or_default();
             all.extend_from_slice(&operation.permissions);
         }

@@ -3,7 +3,8 @@
 
 /// Whether a text fits a pattern as a whole. Takes time in proportion to the
 /// length of both, whatever they hold.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };
@@ -28,6 +29,40 @@ pub(super) fn any(patterns: &[String], text: &str) -> bool {
 /// Whether a pattern is fitted by every text.
 pub(super) fn is_all(pattern: &str) -> bool {
     !pattern.is_empty() && pattern.bytes().all(|it| it == b'*')
+}
+
+/// Whether a text fits both patterns. Takes time in proportion to the product of
+/// their lengths.
+pub(super) fn overlap(one: &str, other: &str) -> bool {
+    let other: Vec<_> = other.chars().collect();
+    // for each end of the other pattern: whether it overlaps with what was read
+    let mut ends = vec![false; other.len() + 1];
+    ends[0] = true;
+    skip(&other, &mut ends);
+    for read in one.chars() {
+        let mut next = vec![false; ends.len()];
+        for (at, _) in ends.iter().enumerate().filter(|(_, it)| **it) {
+            match (read, other.get(at)) {
+                // what it stands for is what the other goes on with
+                ('*', _) => next[at..].fill(true),
+                (_, Some('*')) => next[at] = true,
+                (read, Some(it)) if read == *it => next[at + 1] = true,
+                _ => {}
+            }
+        }
+        skip(&other, &mut next);
+        ends = next;
+    }
+    ends.last() == Some(&true)
+}
+
+/// A `*` may stand for nothing.
+fn skip(pattern: &[char], ends: &mut [bool]) {
+    for (at, it) in pattern.iter().enumerate() {
+        if *it == '*' && ends[at] {
+            ends[at + 1] = true;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +93,22 @@ mod tests {
                 &text.chars().collect::<Vec<_>>(),
             );
             prop_assert_eq!(matches(&pattern, &text), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn patterns_overlap_where_a_text_fits_both(one in "[ab*]{0,4}", other in "[ab*]{0,4}") {
+            // a text that fits both, if there is any, need not be longer than both
+            let mut texts = vec![String::new()];
+            for at in 0.. {
+                let Some(text) = texts.get(at).filter(|it| it.len() < 8).cloned() else { break };
+                texts.extend([text.clone() + "a", text + "b"]);
+            }
+            let expected = texts.iter().any(|it| matches(&one, it) && matches(&other, it));
+            prop_assert_eq!(overlap(&one, &other), expected);
         }
     }
 

@@ -2,16 +2,42 @@
 
 use std::sync::Arc;
 
-use super::role::{Key, Ownership, Role};
+use super::{
+    deny::Entry,
+    role::{Key, Ownership, Role},
+};
 
-/// The scopes that a call would give to a key or token.
+/// What a call does to a key, as far as a role limits it.
+#[derive(Clone, Copy, Debug)]
+pub struct Touch<'a> {
+    /// The key, if it exists. `None`: the call makes one out of nothing.
+    pub key: Option<Key<'a>>,
+    /// The name that the call gives, if it gives one.
+    pub name: Option<&'a str>,
+    /// The scopes that the key has afterwards: those that it is given, and those
+    /// that it keeps.
+    pub scopes: ScopeRequest<'a>,
+}
+
+impl<'a> Touch<'a> {
+    /// A call that leaves the key as it is, or removes it.
+    #[must_use]
+    pub fn of(key: Key<'a>) -> Self {
+        Self {
+            key: Some(key),
+            name: None,
+            scopes: ScopeRequest::NotApplicable,
+        }
+    }
+}
+
+/// The scopes that a key or token has after a call.
 #[derive(Clone, Copy, Debug)]
 pub enum ScopeRequest<'a> {
-    /// What it makes or changes has no scopes, as API keys.
+    /// It has none, as API keys, or the call is not about what it may do.
     NotApplicable,
-    /// A change that leaves them as they are.
-    Unchanged,
-    /// None at all: the key may do whatever its owner may.
+    /// None at all: the key may do whatever its owner may. Also where it can't be
+    /// known.
     Unscoped,
     /// These, possibly none of them: then the key may do nothing.
     Scopes(&'a [String]),
@@ -28,20 +54,43 @@ pub enum ScopeRequest<'a> {
 pub struct Permit {
     pub(super) permission: Option<String>,
     pub(super) accepted: Vec<String>,
-    pub(super) rule: String,
     pub(super) version: Arc<str>,
-    pub(super) roles: Vec<Arc<Role>>,
+    pub(super) roles: Vec<Granted>,
+}
+
+/// A role that permits a call, and the first grant that gives it.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    pub(super) grant: usize,
+    pub(super) role: Arc<Role>,
+}
+
+impl Granted {
+    fn rule(&self) -> String {
+        format!("grants[{}] roles.{}", self.grant, self.role.name)
+    }
 }
 
 /// Why the policy says no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{rule}")]
 pub struct Denial {
-    /// Permissions any one of which, without the limit in the way, would do.
+    /// Permissions any one of which, without the limit in the way, would do. None:
+    /// no permission would.
     pub missing: Vec<String>,
     /// Why, for the person who reads the trail. It names roles and limits of the
     /// policy, never a key.
     pub rule: String,
+}
+
+impl Denial {
+    /// That of an entry of `[deny]`, which no permission outweighs.
+    pub(super) fn by(entry: Entry) -> Self {
+        Self {
+            missing: Vec::new(),
+            rule: entry.to_string(),
+        }
+    }
 }
 
 impl Permit {
@@ -53,8 +102,9 @@ impl Permit {
 
     /// The rule that decided: `grants[0] roles.key-admin`, the first that fits.
     #[must_use]
-    pub fn rule(&self) -> &str {
-        &self.rule
+    pub fn rule(&self) -> String {
+        let first = self.roles.first();
+        first.map_or_else(|| "any caller".to_owned(), Granted::rule)
     }
 
     /// The version of the policy that decided.
@@ -65,82 +115,46 @@ impl Permit {
 
     /// The roles that permit the call, in the order of their grants.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.roles.iter().map(|it| &**it)
+        self.roles.iter().map(|it| &*it.role)
     }
 
     /// Whether it can matter who made a key. Where it can't, any answer leads to
     /// the same decision.
     #[must_use]
     pub fn needs_owner(&self) -> bool {
-        self.needs(
-            |it| it.keys == Ownership::Own,
-            |it| it.keys == Ownership::Any,
-        )
+        self.needs(|it| it.keys == Ownership::Any)
     }
 
     /// Whether it can matter what a key's name is.
     #[must_use]
     pub fn needs_name(&self) -> bool {
-        self.needs(|it| !it.any_name(), Role::any_name)
+        self.needs(Role::any_name)
+    }
+
+    /// Whether it can matter which scopes a key has.
+    #[must_use]
+    pub fn needs_scopes(&self) -> bool {
+        self.needs(Role::any_scopes)
     }
 
     /// Whether a role with a limit adds anything to those without it.
-    fn needs(&self, limited: impl Fn(&Role) -> bool, free: impl Fn(&Role) -> bool) -> bool {
+    fn needs(&self, is_free: impl Fn(&Role) -> bool) -> bool {
         self.roles()
-            .filter(|it| limited(it))
-            .any(|it| !self.roles().any(|other| free(other) && other.covers(it)))
+            .filter(|it| !is_free(it))
+            .any(|it| !self.roles().any(|other| is_free(other) && other.covers(it)))
     }
 
-    /// Whether an existing key may be touched (read, deleted).
+    /// Whether a call may do that to a key. Tells the rule that decided: of the
+    /// roles that permit the call, the first that allows all of it.
     ///
     /// # Errors
-    /// [`Denial`] if no role reaches it.
-    pub fn check_key(&self, key: &Key<'_>) -> Result<(), Denial> {
-        self.check(|role| role.refuses_key(key))
-    }
-
-    /// Whether a key may be made.
-    ///
-    /// # Errors
-    /// [`Denial`] if no role allows the name and the scopes together.
-    pub fn check_create(&self, name: Option<&str>, scopes: ScopeRequest<'_>) -> Result<(), Denial> {
-        self.check(|role| {
-            role.refuses_name(name)
-                .or_else(|| role.refuses_scopes(scopes))
-        })
-    }
-
-    /// Whether an existing key may be changed: with its old name and with its new
-    /// one, if it gets one.
-    ///
-    /// # Errors
-    /// [`Denial`] if no role allows all of it.
-    pub fn check_change(
-        &self,
-        key: &Key<'_>,
-        new_name: Option<&str>,
-        scopes: ScopeRequest<'_>,
-    ) -> Result<(), Denial> {
-        self.check(|role| {
-            role.refuses_key(key)
-                .or_else(|| new_name.and_then(|it| role.refuses_name(Some(it))))
-                .or_else(|| role.refuses_scopes(scopes))
-        })
-    }
-
-    /// Whether the secret of a key may be in an answer to a read.
-    #[must_use]
-    pub fn reveals(&self, key: &Key<'_>) -> bool {
-        self.roles()
-            .any(|it| it.reveal && it.refuses_key(key).is_none())
-    }
-
-    fn check(&self, refused: impl Fn(&Role) -> Option<&'static str>) -> Result<(), Denial> {
+    /// [`Denial`] if no role does.
+    pub fn check(&self, touch: &Touch<'_>) -> Result<String, Denial> {
         let mut limits = Vec::new();
-        for role in self.roles() {
-            match refused(role) {
-                None => return Ok(()),
-                Some(limit) => limits.push(format!("roles.{}.{limit}", role.name)),
+        for granted in &self.roles {
+            match granted.role.refuses(touch) {
+                None => return Ok(granted.rule()),
+                Some(limit) => limits.push(format!("roles.{}.{limit}", granted.role.name)),
             }
         }
         Err(Denial {
@@ -150,5 +164,21 @@ impl Permit {
                 limits => format!("outside {}", limits.join(", ")),
             },
         })
+    }
+
+    /// Whether a call may read or remove a key: [`Self::check`] where it does not
+    /// matter which rule decides.
+    #[must_use]
+    pub fn reaches(&self, key: &Key<'_>) -> bool {
+        let touch = Touch::of(*key);
+        self.roles().any(|it| it.refuses(&touch).is_none())
+    }
+
+    /// Whether the secret of a key may be in an answer to a read.
+    #[must_use]
+    pub fn reveals(&self, key: &Key<'_>) -> bool {
+        let touch = Touch::of(*key);
+        self.roles()
+            .any(|it| it.reveal && it.refuses(&touch).is_none())
     }
 }

@@ -1,6 +1,6 @@
 //! A role: what it permits, and the limits within which it does.
 
-use super::{ScopeRequest, glob, upstream::Pattern};
+use super::{ScopeRequest, Touch, glob, upstream::Pattern};
 
 /// A role of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,30 +94,35 @@ impl Role {
         self.names.iter().any(|it| glob::is_all(it))
     }
 
-    /// The limit that a name would pass, if it would.
-    pub(super) fn refuses_name(&self, name: Option<&str>) -> Option<&'static str> {
-        let fits = self.any_name() || name.is_some_and(|it| glob::any(&self.names, it));
-        (!fits).then_some("names")
+    /// Whether scopes don't matter to it.
+    pub(super) fn any_scopes(&self) -> bool {
+        self.allow_unscoped && self.max_scopes.iter().any(|it| glob::is_all(it))
     }
 
-    /// The limit that touching a key would pass, if it would.
-    pub(super) fn refuses_key(&self, key: &Key<'_>) -> Option<&'static str> {
-        if self.keys == Ownership::Own && !key.own {
-            return Some("keys");
+    /// The limit that a call would pass with what it does to a key, if it would.
+    pub(super) fn refuses(&self, touch: &Touch<'_>) -> Option<&'static str> {
+        let Touch { key, name, scopes } = touch;
+        let names = match key {
+            Some(key) if self.keys == Ownership::Own && !key.own => return Some("keys"),
+            Some(key) => self.allows_name(key.name) && (name.is_none() || self.allows_name(*name)),
+            None => self.allows_name(*name),
+        };
+        if !names {
+            return Some("names");
         }
-        self.refuses_name(key.name)
-    }
-
-    /// The limit that giving a key these scopes would pass, if it would.
-    pub(super) fn refuses_scopes(&self, scopes: ScopeRequest<'_>) -> Option<&'static str> {
         match scopes {
-            ScopeRequest::NotApplicable | ScopeRequest::Unchanged => None,
+            ScopeRequest::NotApplicable => None,
             ScopeRequest::Unscoped => (!self.allow_unscoped).then_some("allow_unscoped"),
             ScopeRequest::Scopes(all) => {
                 let within = all.iter().all(|it| glob::any(&self.max_scopes, it));
                 (!within).then_some("max_scopes")
             }
         }
+    }
+
+    /// Whether it allows a name. `None`: one that is not known.
+    fn allows_name(&self, name: Option<&str>) -> bool {
+        self.any_name() || name.is_some_and(|it| glob::any(&self.names, it))
     }
 
     /// Whether it surely allows, on a key, all that another does. It may say no

@@ -8,7 +8,10 @@ use std::{
 use super::*;
 use crate::{clock::Clock, contract::Contract, settings::Fault};
 
+mod deny;
+mod hostile;
 mod properties;
+mod random;
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::load().unwrap());
 
@@ -32,6 +35,15 @@ fn caller(subject: &str, claims: &[&str]) -> Caller {
         claims: claims.iter().map(|it| (*it).to_owned()).collect(),
         token_id: None,
         expires_at: UNIX_EPOCH + Duration::from_secs(1),
+    }
+}
+
+/// Making a key.
+fn making<'a>(name: Option<&'a str>, scopes: ScopeRequest<'a>) -> Touch<'a> {
+    Touch {
+        key: None,
+        name,
+        scopes,
     }
 }
 
@@ -72,7 +84,7 @@ fn what_is_not_granted_is_denied() {
     let policy = policy(TEAM);
     let denied = |caller: &Caller, method, upstream| {
         let answer = policy.authorize(caller, operation(method), upstream);
-        answer.map(|it| it.rule().to_owned()).unwrap_err()
+        answer.map(|it| it.rule()).unwrap_err()
     };
     let nobody = caller("bob", &["Reader", "read", "readers"]);
     let denial = denied(&nobody, LIST, Some("datadog/us1/main"));
@@ -191,51 +203,47 @@ fn limits_hold_together_and_not_apart() {
         own,
     };
 
-    assert!(permit.check_create(Some("a-1"), scoped).is_ok());
-    assert!(permit.check_create(Some("a-1"), none).is_ok());
-    assert!(permit.check_create(Some("b-1"), unscoped).is_ok());
-    let denial = permit.check_create(Some("a-1"), unscoped).unwrap_err();
+    let create = |name, scopes| permit.check(&making(name, scopes));
+    let decided = |rule: &str| Ok(rule.to_owned());
+    let (by_a, by_b) = (decided("grants[0] roles.a"), decided("grants[1] roles.b"));
+
+    assert_eq!(create(Some("a-1"), scoped), by_a);
+    assert_eq!(create(Some("a-1"), none), by_a);
+    assert_eq!(create(Some("b-1"), unscoped), by_b);
+    let denial = create(Some("a-1"), unscoped).unwrap_err();
     assert_eq!(denial.rule, "outside roles.a.allow_unscoped, roles.b.names");
     assert_eq!(denial.missing, ["user_app_keys"]);
-    let denial = permit.check_create(Some("b-1"), scoped).unwrap_err();
+    let denial = create(Some("b-1"), scoped).unwrap_err();
     assert_eq!(denial.rule, "outside roles.a.names, roles.b.max_scopes");
-    assert!(permit.check_create(None, none).is_err());
+    assert!(create(None, none).is_err());
 
-    assert!(permit.check_key(&key("a-1", false)).is_ok());
-    assert!(permit.check_key(&key("b-1", true)).is_ok());
-    let denial = permit.check_key(&key("b-1", false)).unwrap_err();
+    let touch = |it| permit.check(&Touch::of(it));
+    assert_eq!(touch(key("a-1", false)), by_a);
+    assert_eq!(touch(key("b-1", true)), by_b);
+    let denial = touch(key("b-1", false)).unwrap_err();
     assert_eq!(denial.rule, "outside roles.a.names, roles.b.keys");
     let nameless = Key {
         name: None,
         own: true,
     };
-    assert!(permit.check_key(&nameless).is_err());
+    assert!(touch(nameless).is_err() && !permit.reaches(&nameless));
 
-    let same = ScopeRequest::Unchanged;
-    assert!(
-        permit
-            .check_change(&key("b-1", true), Some("b-2"), same)
-            .is_ok()
-    );
-    assert!(
-        permit
-            .check_change(&key("b-1", true), Some("a-2"), same)
-            .is_err()
-    );
-    assert!(
-        permit
-            .check_change(&key("a-1", true), Some("b-2"), same)
-            .is_err()
-    );
-    assert!(
-        permit
-            .check_change(&key("a-1", true), None, unscoped)
-            .is_err()
-    );
+    let change = |it, name, scopes| {
+        permit.check(&Touch {
+            key: Some(it),
+            ..making(name, scopes)
+        })
+    };
+    assert_eq!(change(key("b-1", true), Some("b-2"), unscoped), by_b);
+    assert!(change(key("b-1", true), Some("a-2"), none).is_err());
+    assert!(change(key("a-1", true), Some("b-2"), none).is_err());
+    // what it keeps counts as what it is given
+    assert!(change(key("a-1", true), None, unscoped).is_err());
+    assert_eq!(change(key("a-1", true), None, scoped), by_a);
 
     assert!(permit.reveals(&key("b-1", true)));
     assert!(!permit.reveals(&key("b-1", false)) && !permit.reveals(&key("a-1", true)));
-    assert!(permit.needs_owner() && permit.needs_name());
+    assert!(permit.needs_owner() && permit.needs_name() && permit.needs_scopes());
 }
 
 #[test]
@@ -250,20 +258,12 @@ fn defaults_are_narrow() {
         )
         .unwrap();
     let key = |own| Key { name: None, own };
-    assert!(permit.check_key(&key(true)).is_ok() && permit.check_key(&key(false)).is_err());
+    assert!(permit.reaches(&key(true)) && !permit.reaches(&key(false)));
     assert!(!permit.reveals(&key(true)));
-    assert!(
-        permit
-            .check_create(None, ScopeRequest::NotApplicable)
-            .is_ok()
-    );
-    assert!(permit.check_create(None, ScopeRequest::Unscoped).is_err());
+    let create = |scopes| permit.check(&making(None, scopes)).is_ok();
+    assert!(create(ScopeRequest::NotApplicable) && !create(ScopeRequest::Unscoped));
     let scopes = ["metrics_read".to_owned()];
-    assert!(
-        permit
-            .check_create(None, ScopeRequest::Scopes(&scopes))
-            .is_err()
-    );
+    assert!(!create(ScopeRequest::Scopes(&scopes)) && create(ScopeRequest::Scopes(&[])));
     assert!(permit.needs_owner() && !permit.needs_name());
 }
 

@@ -4,7 +4,7 @@
 //! `coveo/us/<organization id>`. In each part of a pattern `*` stands for any run of
 //! characters; a part that is left out at the end stands for all.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use super::glob;
 use crate::{coveo::region, datadog::site, settings::list};
@@ -99,6 +99,18 @@ impl Pattern {
         valid()
     }
 
+    /// What is wrong with the name of an upstream that somebody asks about: by a slip
+    /// it would be that of none, and nothing would be permitted there.
+    ///
+    /// # Errors
+    /// What is wrong, for the person who wrote it.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        if name.contains('*') {
+            return Err(format!("{name:?} is a pattern; name one upstream"));
+        }
+        Self::parse(name).map(drop)
+    }
+
     /// Whether an upstream's name fits.
     #[must_use]
     pub fn matches(&self, upstream: &str) -> bool {
@@ -111,6 +123,26 @@ impl Pattern {
             None => glob::is_all(part),
         });
         fits && names.count() <= 1
+    }
+
+    /// Whether a name can fit both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let parts = |it: &Self| {
+            let parts = it.text.split('/').map(str::to_owned).collect::<Vec<_>>();
+            parts
+                .into_iter()
+                .chain(iter::repeat("*".to_owned()))
+                .take(3)
+        };
+        parts(self)
+            .zip(parts(other))
+            .all(|(a, b)| glob::overlap(&a, &b))
+    }
+
+    /// Whether every upstream of that provider fits.
+    pub(super) fn covers(&self, provider: &str) -> bool {
+        let mut rest = self.text.split('/').skip(1);
+        self.can_match(provider) && rest.all(glob::is_all)
     }
 
     /// Whether an upstream of that provider can fit.
@@ -153,6 +185,23 @@ mod tests {
         ] {
             let parsed = Pattern::parse(pattern).unwrap();
             assert_eq!(parsed.matches(upstream), expected, "{pattern} {upstream}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_an_upstream_fits_both() {
+        for (one, other, expected) in [
+            ("*", "coveo/us", true),
+            ("datadog/us1", "datadog/us1/main", true),
+            ("datadog/us1", "datadog/us1-fed", false),
+            ("datadog/*/main", "datadog/us1/m*", true),
+            ("datadog/*/main", "datadog/us1/other", false),
+            ("*/us/*", "coveo/*", true),
+            ("*/us/*", "datadog/us1", false),
+        ] {
+            let [one, other] = [one, other].map(|it| Pattern::parse(it).unwrap());
+            assert_eq!(one.overlaps(&other), expected, "{one} {other}");
+            assert_eq!(other.overlaps(&one), expected, "{other} {one}");
         }
     }
 

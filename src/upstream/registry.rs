@@ -34,12 +34,20 @@ pub enum Choice {
     Open(Vec<String>),
 }
 
-/// The configured upstreams.
-#[derive(Debug, Default)]
-pub struct Registry {
-    clients: BTreeMap<String, Arc<Client>>,
-    shared: HashMap<String, Shared>,
+impl Choice {
+    /// The full names that it leaves, at least one.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Named(name) => std::slice::from_ref(name),
+            Self::Open(names) => names,
+        }
+    }
 }
+
+/// The addresses that leave something open, and what they mean.
+#[derive(Debug, Default)]
+pub struct Addresses(HashMap<String, Shared>);
 
 /// Upstreams that an address leaves open, and the one that it means.
 #[derive(Debug, Default)]
@@ -48,30 +56,55 @@ struct Shared {
     default: Option<String>,
 }
 
-impl Registry {
-    /// Adds an upstream under its name, and under the address of a request that
-    /// leaves out what tells it from its like: `datadog/us1` for
-    /// `datadog/us1/main`. The `default` is what that address means.
-    pub fn add(&mut self, client: Client, address: &str, default: bool) {
-        let name = client.name().to_owned();
-        let shared = self.shared.entry(address.to_owned()).or_default();
-        shared.names.push(name.clone());
+impl Addresses {
+    /// Adds an upstream's name under the address of a request that leaves out what
+    /// tells it from its like: `datadog/us1` for `datadog/us1/main`. The `default`
+    /// is what that address means.
+    pub fn add(&mut self, name: &str, address: &str, default: bool) {
+        let shared = self.0.entry(address.to_owned()).or_default();
+        shared.names.push(name.to_owned());
         if default {
-            shared.default = Some(name.clone());
+            shared.default = Some(name.to_owned());
         }
-        self.clients.insert(name, Arc::new(client));
     }
 
     /// What an address means. One that nobody configured is taken for a name.
     #[must_use]
     pub fn choose(&self, address: &str) -> Choice {
-        match self.shared.get(address) {
+        match self.0.get(address) {
             None => Choice::Named(address.to_owned()),
             Some(shared) => match &shared.default {
                 Some(default) => Choice::Named(default.clone()),
                 None => Choice::Open(shared.names.clone()),
             },
         }
+    }
+
+    fn is_default(&self, name: &str) -> bool {
+        let is_default = |it: &Shared| it.default.as_deref() == Some(name);
+        self.0.values().any(is_default)
+    }
+}
+
+/// The configured upstreams.
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: BTreeMap<String, Arc<Client>>,
+    addresses: Addresses,
+}
+
+impl Registry {
+    /// Adds an upstream, as [`Addresses::add`] does.
+    pub fn add(&mut self, client: Client, address: &str, default: bool) {
+        self.addresses.add(client.name(), address, default);
+        self.clients
+            .insert(client.name().to_owned(), Arc::new(client));
+    }
+
+    /// What an address means, as [`Addresses::choose`] tells.
+    #[must_use]
+    pub fn choose(&self, address: &str) -> Choice {
+        self.addresses.choose(address)
     }
 
     /// The client of a full name.
@@ -82,9 +115,7 @@ impl Registry {
 
     /// Every upstream by name, in order, and whether it is a default.
     pub fn names(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.clients.keys().map(|name| {
-            let is_default = |it: &Shared| it.default.as_ref() == Some(name);
-            (name.as_str(), self.shared.values().any(is_default))
-        })
+        let names = self.clients.keys();
+        names.map(|name| (name.as_str(), self.addresses.is_default(name)))
     }
 }

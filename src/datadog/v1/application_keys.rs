@@ -11,10 +11,7 @@ use crate::{
         UpdateApplicationKeyResponse, application_key_service_server::ApplicationKeyService,
     },
     datadog::operation::APPLICATION_KEY,
-    gateway::{
-        Gateway,
-        operation::Scopes::{Unchanged, Unscoped},
-    },
+    gateway::{Gateway, operation::Scopes::Unscoped},
 };
 
 const APPLICATION_KEYS: Keys = Keys {
@@ -48,7 +45,10 @@ operation! {
     /// PUT /api/v1/application_key/{key}
     UpdateApplicationKey = "keygate.datadog.v1.ApplicationKeyService/UpdateApplicationKey",
     UpdateApplicationKeyRequest => UpdateApplicationKeyResponse,
-    |it, violations| APPLICATION_KEYS.rename(&it.key, it.name, Unchanged, violations)
+    |it, violations| {
+        // which scopes it keeps can't be seen in v1
+        APPLICATION_KEYS.rename(&it.key, it.name, Unscoped, violations)
+    }
 }
 
 operation! {
