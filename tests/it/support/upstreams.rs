@@ -124,7 +124,7 @@ impl Upstreams {
                 (Some(it), Some(authority)) => authority.before(&it.base_url(), &tasks).await,
             };
             let masters = simulator.as_ref().map(|it| it.masters());
-            let masters = masters.unwrap_or_default();
+            let masters = masters.unwrap_or_else(|| place.masters.clone());
             config += &section(&place, &base_url, &masters, secrets.path());
             running.push((place, simulator));
         }
