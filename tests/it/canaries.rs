@@ -8,6 +8,7 @@ mod shown;
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    sync::Arc,
 };
 
 use keygate::{config::Config, contract::Effect};
@@ -21,6 +22,7 @@ use crate::support::{
     gateway::{Client, contract, methods},
     http::Http,
     served::{MAIN, SANDBOX_POLICY, Served, target},
+    tls::Authority,
     upstreams::{Place, inject},
     vendors::{self, Simulator, Vendor},
 };
@@ -52,13 +54,16 @@ fn odd() -> String {
 
 impl Hunt {
     async fn start() -> Self {
+        // what speaks TLS logs too
+        let authority = Arc::new(Authority::new());
         let mut places = Place::everywhere(MAIN);
         for place in Place::everywhere(ODD) {
             let masters = place.vendor.masters.iter().map(|_| odd().into());
             let masters = masters.collect();
-            places.push(place.with_masters(masters));
+            places.push(place.with_masters(masters).over_tls(&authority));
         }
-        let served = Served::start(SANDBOX_POLICY, places, "trace").await;
+        let (server, log) = (authority.server_setting(), "[log]\nlevel = \"trace\"\n");
+        let served = Served::configured(SANDBOX_POLICY, places, &server, log).await;
         let mut search = Search::default();
         for (place, simulator) in served.upstreams.all() {
             let settings = place.vendor.masters.iter();
@@ -67,7 +72,7 @@ impl Hunt {
             }
         }
         let mut hunt = Self {
-            client: served.client(),
+            client: Client::with(served.gateway.grpc, |it| authority.trusted(&it)),
             admin: String::new(),
             served,
             search,
