@@ -104,19 +104,11 @@ impl Collection {
             let fault = "can't be given together with `starting_after`";
             violations.push(Violation::new("ending_before", fault));
         }
-        for (field, cursor) in CURSORS.into_iter().zip(cursors) {
-            if let Some(id) = cursor {
-                check_id(field, id, violations);
-            }
-        }
-        for id in filter.ids {
-            check_id("ids", id, violations);
-        }
         let path = Query::new(self.path, violations)
             .count("limit", "limit", page.limit)
-            .text(CURSORS[0], CURSORS[0], cursors[0])
-            .text(CURSORS[1], CURSORS[1], cursors[1])
-            .texts("ids", "ids", filter.ids)
+            .id(CURSORS[0], CURSORS[0], cursors[0])
+            .id(CURSORS[1], CURSORS[1], cursors[1])
+            .ids("ids", "ids", filter.ids)
             .text(self.name_filter, self.name_filter, filter.name)
             .text("org_name", "org_name", filter.org_name)
             .finish();
