@@ -136,6 +136,7 @@ impl Collection {
 
     pub(super) fn create(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
         Plan {
+            parent: Some(new.service_account_id.clone()),
             name: Some(new.name.clone()),
             ..self.plan(
                 self.with_body(Method::POST, &new, violations),
@@ -153,6 +154,7 @@ impl Collection {
         same_name.push(self.name_filter, &new.name);
         let inspect = Request::new(Method::GET, same_name.finish(), self.path);
         Plan {
+            parent: Some(new.service_account_id),
             name: Some(new.name),
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Replacement)

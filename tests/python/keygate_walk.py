@@ -62,7 +62,7 @@ class Walk:
             "reason": reason,
             "upstream": self.upstream,
             "type": self.kind,
-            "parent": self.parent,
+            "parent": self.parent if "service_account_id" in method.request.DESCRIPTOR.fields_by_name else None,
             "ids": list(ids),
             "copy_of": copy_of,
             "secret": secret,
@@ -142,7 +142,7 @@ def braintrust(client, account):
     keys.call("GetApiKey", reason="UPSTREAM_REJECTED", **about)
 
     at = client("keygate.braintrust.v1.ServiceTokenService", service_account_id=account)
-    tokens = Walk(at, upstream, "service_token")
+    tokens = Walk(at, upstream, "service_token", parent=account)
     name = new_name()
     made = tokens.call("CreateServiceToken", name=name).service_token
     replaced = tokens.call("ReplaceServiceToken", name=name).service_token
