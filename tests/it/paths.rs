@@ -124,9 +124,6 @@ async fn a_place_that_is_not_plain_is_refused_and_nothing_is_sent() {
             let answer = client.call(&method, Some(&token), &request).await;
             if contract().operation(&method).unwrap().not_offered.is_some() {
                 assert_eq!(answer.reason(), "NOT_OFFERED_UPSTREAM", "{what}");
-            } else if place.bytes().all(|it| it == b'.') {
-                // plain, and nobody's
-                assert_eq!(answer.reason(), "UPSTREAM_NOT_CONFIGURED", "{what}");
             } else {
                 assert_refused(&answer, vendor.place, &what);
             }
