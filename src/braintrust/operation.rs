@@ -104,19 +104,11 @@ impl Collection {
             let fault = "can't be given together with `starting_after`";
             violations.push(Violation::new("ending_before", fault));
         }
-        for (field, cursor) in CURSORS.into_iter().zip(cursors) {
-            if let Some(id) = cursor {
-                check_id(field, id, violations);
-            }
-        }
-        for id in filter.ids {
-            check_id("ids", id, violations);
-        }
         let path = Query::new(self.path, violations)
             .count("limit", "limit", page.limit)
-            .text(CURSORS[0], CURSORS[0], cursors[0])
-            .text(CURSORS[1], CURSORS[1], cursors[1])
-            .texts("ids", "ids", filter.ids)
+            .id(CURSORS[0], CURSORS[0], cursors[0])
+            .id(CURSORS[1], CURSORS[1], cursors[1])
+            .ids("ids", "ids", filter.ids)
             .text(self.name_filter, self.name_filter, filter.name)
             .text("org_name", "org_name", filter.org_name)
             .finish();
@@ -144,27 +136,32 @@ impl Collection {
 
     pub(super) fn create(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
         Plan {
+            parent: Some(new.service_account_id.clone()),
             name: Some(new.name.clone()),
-            ..self.plan(self.new(Method::POST, &new, violations), Target::Collection)
+            ..self.plan(
+                self.with_body(Method::POST, &new, violations),
+                Target::Collection,
+            )
         }
     }
 
     /// What is there under the name is looked for in all organizations: to take
     /// one key too many for the one that is replaced is safe.
     pub(super) fn replace(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
-        let request = self.new(Method::PUT, &new, violations);
+        let request = self.with_body(Method::PUT, &new, violations);
         let mut same_name = Query::new(self.path, violations);
         same_name.push("limit", &super::SOUGHT.to_string());
         same_name.push(self.name_filter, &new.name);
         let inspect = Request::new(Method::GET, same_name.finish(), self.path);
         Plan {
+            parent: Some(new.service_account_id),
             name: Some(new.name),
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Replacement)
         }
     }
 
-    fn new(&self, method: Method, new: &New, violations: &mut Vec<Violation>) -> Request {
+    fn with_body(&self, method: Method, new: &New, violations: &mut Vec<Violation>) -> Request {
         check_name(Some(&new.name), violations);
         check_id("service_account_id", &new.service_account_id, violations);
         check_text("org_name", new.org_name.as_deref(), violations);

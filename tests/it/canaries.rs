@@ -2,28 +2,32 @@
 //! turn up in logs, metrics, trail, statuses or `Debug` output, whatever goes
 //! wrong and however much is logged.
 
+mod repeating;
 mod search;
 mod shown;
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    sync::Arc,
 };
 
 use keygate::{config::Config, contract::Effect};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use secrecy::ExposeSecret as _;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use tonic::Status;
 
 use crate::support::{
     gateway::{Client, contract, methods},
     http::Http,
     served::{MAIN, SANDBOX_POLICY, Served, target},
+    tls::Authority,
     upstreams::{Place, inject},
-    vendors::{self, Simulator, Vendor},
+    vendors::Vendor,
 };
+use repeating::{held, repeating, secrets};
 use search::Search;
 use shown::shown;
 
@@ -52,13 +56,16 @@ fn odd() -> String {
 
 impl Hunt {
     async fn start() -> Self {
+        // what speaks TLS logs too
+        let authority = Arc::new(Authority::new());
         let mut places = Place::everywhere(MAIN);
         for place in Place::everywhere(ODD) {
             let masters = place.vendor.masters.iter().map(|_| odd().into());
             let masters = masters.collect();
-            places.push(place.with_masters(masters));
+            places.push(place.with_masters(masters).over_tls(&authority));
         }
-        let served = Served::start(SANDBOX_POLICY, places, "trace").await;
+        let (server, log) = (authority.server_setting(), "[log]\nlevel = \"trace\"\n");
+        let served = Served::configured(SANDBOX_POLICY, places, &server, log).await;
         let mut search = Search::default();
         for (place, simulator) in served.upstreams.all() {
             let settings = place.vendor.masters.iter();
@@ -67,7 +74,7 @@ impl Hunt {
             }
         }
         let mut hunt = Self {
-            client: served.client(),
+            client: Client::with(served.gateway.grpc, |it| authority.trusted(&it)),
             admin: String::new(),
             served,
             search,
@@ -101,23 +108,9 @@ impl Hunt {
 
     /// So is everything that the simulators hold.
     fn learn_all(&mut self) {
-        let mut values = Vec::new();
-        for (place, simulator) in self.served.upstreams.all() {
-            let state = simulator.state();
-            for (list, member) in place.vendor.secrets {
-                let keys = state[list].as_array().unwrap().iter();
-                values.extend(keys.map(|it| it[member].as_str().unwrap().to_owned()));
-            }
-        }
-        values.iter().for_each(|it| self.learn(it));
-    }
-
-    /// Secrets that upstream might repeat: ours at that place, and keys' values.
-    fn secrets(&self, simulator: &dyn Simulator) -> Vec<String> {
-        let ours = simulator.masters().into_iter();
-        let ours = ours.map(|it| it.expose_secret().to_owned());
-        let values = self.values.iter().take(4).cloned();
-        ours.chain(values).collect()
+        let all = self.served.upstreams.all();
+        let held: Vec<_> = all.flat_map(|(place, it)| held(place, it)).collect();
+        held.concat().iter().for_each(|it| self.learn(it));
     }
 
     async fn call(&mut self, method: &str, token: Option<&str>, request: &DynamicMessage) {
@@ -173,49 +166,6 @@ fn all_of(status: &Status) -> Vec<u8> {
     all
 }
 
-/// Answers that repeat secrets, in every way that is looked at.
-fn repeating(secrets: &[String]) -> Vec<Json> {
-    let words = format!("these are no good: {}", secrets.join(", "));
-    let (first, last) = (&secrets[0], &secrets[secrets.len() - 1]);
-    let headers = json!({
-        "x-request-id": first,
-        "x-ratelimit-name": last,
-        "location": format!("https://example.test/?api_key={first}"),
-        "set-cookie": format!("key={last}"),
-        "www-authenticate": format!("Bearer realm=\"{first}\""),
-    });
-    let fault = |status: u16, mut fault: Json| {
-        fault["status"] = status.into();
-        fault["headers"] = headers.clone();
-        fault
-    };
-    let mut faults = Vec::new();
-    for vendor in vendors::ALL {
-        for status in [302, 400, 401, 403, 404, 408, 409, 412, 422, 500] {
-            faults.push(fault(status, (vendor.error)(&words)));
-        }
-    }
-    let objects = json!({ "errors": [{ "title": words, "detail": words, "meta": words }] });
-    for body in [objects.to_string(), format!("<html><b>{words}</b></html>")] {
-        faults.push(fault(400, json!({ "body": body })));
-    }
-    // answers that make no sense
-    let data = json!({ "data": { "id": 1, "type": "api_keys", "attributes": { "name": words } } });
-    let flat = json!({ "id": 1, "name": words, "displayName": words });
-    for body in [
-        data.to_string(),
-        flat.to_string(),
-        json!([flat]).to_string(),
-        words.clone(),
-        format!("{{\"data\":\"{words}"),
-    ] {
-        faults.push(fault(200, json!({ "body": body })));
-    }
-    faults.push(json!({ "reset": "mid_body" }));
-    faults.push(json!({ "truncate": true }));
-    faults
-}
-
 // the client has to answer while the test waits for the gateway to end
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
@@ -241,12 +191,13 @@ async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
             };
             let request = hunt.request(&method, place).await;
             let upstream = vendor.upstream(vendor.region, place);
-            let secrets = hunt.secrets(hunt.served.upstreams.at(&upstream));
-            for fault in repeating(&secrets) {
-                inject(
-                    hunt.served.upstreams.at(&upstream),
-                    json!({ "fault": fault }),
-                );
+            let mut all = hunt.served.upstreams.all();
+            let (there, simulator) = all.find(|(it, _)| it.upstream() == upstream).unwrap();
+            let secrets = secrets(there, simulator);
+            drop(all);
+            for fault in repeating(vendor, &secrets) {
+                let simulator = hunt.served.upstreams.at(&upstream);
+                inject(simulator, json!({ "fault": fault }));
                 hunt.call(&method, Some(&admin), &request).await;
                 hunt.served.upstreams.clear();
             }
