@@ -117,18 +117,27 @@ impl<O: Operation> Work<O> {
             let denied = self.call.note_denial(out_of_reach(), &self.policy_version);
             return Err(denied.into());
         }
-        let found = match self.plan.inspect.take() {
-            Some(it) if self.needs(&it) => self.inspect(it).await?,
-            _ => Vec::new(),
-        };
-        let touched = self.touched(found);
+        let mut touched = self.touched(Vec::new());
+        let mut owned = self.owned(&touched).await?;
+        for own in &owned {
+            // upstream need not be asked for what is not the caller's in any case
+            self.noted(self.permit.check_owner(*own))?;
+        }
+        if let Some(inspect) = self.plan.inspect.take()
+            && self.needs(&inspect)
+        {
+            let found = self.inspect(inspect).await?;
+            touched = self.touched(found);
+            if matches!(self.plan.target, Target::Replacement) {
+                owned = self.owned(&touched).await?;
+            }
+        }
         if touched.is_empty() {
             if self.effect == Effect::Create {
                 self.decide(&[self.touch(None, &self.plan.scopes)])?;
             }
             return Ok(false);
         }
-        let owned = self.owned(&touched).await?;
         let all = owned.iter().all(|own| *own);
         if !self.is_mutation() && self.permit.needs_name() {
             return Ok(all); // decided when the answer tells the name
@@ -159,9 +168,7 @@ impl<O: Operation> Work<O> {
     pub(super) fn decide(&self, touches: &[Touch<'_>]) -> Result<()> {
         let mut rules: Vec<String> = Vec::new();
         for touch in touches {
-            let rule = self.permit.check(touch);
-            let rule =
-                rule.map_err(|denial| self.call.note_denial(denial, &self.policy_version))?;
+            let rule = self.noted(self.permit.check(touch))?;
             if !rules.contains(&rule) {
                 rules.push(rule);
             }
@@ -169,6 +176,12 @@ impl<O: Operation> Work<O> {
         self.call
             .note(|record| record.rule = Some(rules.join(", ")));
         Ok(())
+    }
+
+    /// A decision; the record tells of a denial.
+    fn noted<T>(&self, decision: std::result::Result<T, policy::Denial>) -> Result<T> {
+        let denied = |denial| self.call.note_denial(denial, &self.policy_version);
+        Ok(decision.map_err(denied)?)
     }
 
     /// Whether the read before a change has to be made.

@@ -150,9 +150,26 @@ impl Permit {
     /// # Errors
     /// [`Denial`] if no role does.
     pub fn check(&self, touch: &Touch<'_>) -> Result<String, Denial> {
+        self.first_that(|role| role.refuses(touch))
+    }
+
+    /// Whether a call may touch a key, as far as its owner tells. What this denies,
+    /// [`Self::check`] denies with the same words.
+    ///
+    /// # Errors
+    /// [`Denial`] if no role does, whatever else the key is.
+    pub fn check_owner(&self, own: bool) -> Result<String, Denial> {
+        self.first_that(|role| role.refuses_owner(own))
+    }
+
+    /// The rule of the first role that refuses nothing.
+    fn first_that(
+        &self,
+        refuses: impl Fn(&Role) -> Option<&'static str>,
+    ) -> Result<String, Denial> {
         let mut limits = Vec::new();
         for granted in &self.roles {
-            match granted.role.refuses(touch) {
+            match refuses(&granted.role) {
                 None => return Ok(granted.rule()),
                 Some(limit) => limits.push(format!("roles.{}.{limit}", granted.role.name)),
             }

@@ -102,8 +102,10 @@ impl Role {
     /// The limit that a call would pass with what it does to a key, if it would.
     pub(super) fn refuses(&self, touch: &Touch<'_>) -> Option<&'static str> {
         let Touch { key, name, scopes } = touch;
+        if let Some(limit) = key.and_then(|it| self.refuses_owner(it.own)) {
+            return Some(limit);
+        }
         let names = match key {
-            Some(key) if self.keys == Ownership::Own && !key.own => return Some("keys"),
             Some(key) => self.allows_name(key.name) && (name.is_none() || self.allows_name(*name)),
             None => self.allows_name(*name),
         };
@@ -118,6 +120,11 @@ impl Role {
                 (!within).then_some("max_scopes")
             }
         }
+    }
+
+    /// The limit that touching a key would pass for its owner alone, if it would.
+    pub(super) fn refuses_owner(&self, own: bool) -> Option<&'static str> {
+        (self.keys == Ownership::Own && !own).then_some("keys")
     }
 
     /// Whether it allows a name. `None`: one that is not known.

@@ -193,6 +193,18 @@ proptest! {
     }
 
     #[test]
+    fn what_its_owner_denies_is_denied_in_the_same_words(text in text(), call in call()) {
+        let policy = text.policy();
+        let upstream = call.upstream.as_deref();
+        let permit = policy.authorize(&call.caller, operation(call.method), upstream);
+        if let Ok(Err(denial)) = permit.as_ref().map(|it| it.check_owner(call.own)) {
+            for touch in [Touch::of(call.key()), call.change()] {
+                prop_assert_eq!(permit.as_ref().map(|it| it.check(&touch)), Ok(Err(denial.clone())));
+            }
+        }
+    }
+
+    #[test]
     fn what_need_not_be_known_does_not_matter(
         text in text(), call in call(), name in "[abc]-[xy]",
         scopes in prop::option::of(prop::collection::vec("(metrics|logs)_read", 0..3)),

@@ -35,10 +35,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             member: "id",
         },
     ],
-    reads_first: &[
-        "keygate.coveo.v1.ApiKeyService/DuplicateApiKey",
-        "keygate.coveo.v1.ApiKeyService/UpdateApiKey",
-    ],
+    reads_first: &["keygate.coveo.v1.ApiKeyService/UpdateApiKey"],
     spoil: |request| {
         request.clear_field_by_name("organization_id");
         "organization_id"
