@@ -19,7 +19,11 @@ mod server;
 mod upstream;
 mod values;
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub use self::{
     audit::Audit,
@@ -56,14 +60,28 @@ impl Config {
     /// # Errors
     /// All the faults that it has.
     pub fn load(path: &Path) -> Result<Self, Faults> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            Faults(vec![Fault {
-                path: path.display().to_string(),
-                line: None,
-                message: format!("the configuration can't be read: {error}"),
-            }])
-        })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+        Self::load_with_files(path).0
+    }
+
+    /// The same, and every file that the configuration consists of or names, as far
+    /// as its faults let that be known.
+    pub fn load_with_files(path: &Path) -> (Result<Self, Faults>, BTreeSet<PathBuf>) {
+        let (result, mut files) = match fs::read_to_string(path) {
+            Ok(text) => {
+                let base_dir = path.parent().unwrap_or(Path::new(""));
+                Document::read_with_files(&text, base_dir, Self::read)
+            }
+            Err(error) => {
+                let fault = Fault {
+                    path: path.display().to_string(),
+                    line: None,
+                    message: format!("the configuration can't be read: {error}"),
+                };
+                (Err(Faults(vec![fault])), BTreeSet::new())
+            }
+        };
+        files.insert(path.to_owned());
+        (result, files)
     }
 
     /// Reads a configuration from its text. Relative paths in it start from
