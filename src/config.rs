@@ -34,7 +34,10 @@ pub use self::{
     server::{Server, Tls},
     upstream::{Credential, Upstream},
 };
-use crate::settings::{Document, Fault, Faults, Table};
+use crate::{
+    files::{Digest, digest},
+    settings::{Document, Fault, Faults, Table},
+};
 
 /// Everything that the configuration says.
 #[derive(Clone, Debug)]
@@ -52,6 +55,17 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What is logged, and how.
     pub log: Log,
+    /// Where it was read from, if that was a file.
+    pub origin: Option<Origin>,
+}
+
+/// The file that a configuration was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// What it was when it was read.
+    pub digest: Digest,
 }
 
 impl Config {
@@ -69,7 +83,13 @@ impl Config {
         let (result, mut files) = match fs::read_to_string(path) {
             Ok(text) => {
                 let base_dir = path.parent().unwrap_or(Path::new(""));
-                Document::read_with_files(&text, base_dir, Self::read)
+                let (read, files) = Document::read_with_files(&text, base_dir, Self::read);
+                let origin = Origin {
+                    path: path.to_owned(),
+                    digest: digest(text.as_bytes()),
+                };
+                let origin = Some(origin);
+                (read.map(|it| Self { origin, ..it }), files)
             }
             Err(error) => {
                 let fault = Fault {
@@ -115,6 +135,7 @@ impl Config {
             audit: audit?,
             upstreams,
             log: log?,
+            origin: None,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Files that settings name: the one way in which they are opened.
+//! Files that settings name: the one way in which they are opened, and what tells
+//! that one is another than it was.
 
 use std::{
     fs::{self, File},
@@ -6,7 +7,11 @@ use std::{
     path::Path,
 };
 
+use aws_lc_rs::digest;
 use zeroize::Zeroizing;
+
+/// What stands for a content: its SHA-256.
+pub type Digest = [u8; 32];
 
 /// Opens a regular file: opening a pipe would wait for its other end.
 ///
@@ -33,4 +38,12 @@ pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::with_capacity(size));
     file.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The digest of a content.
+#[must_use]
+pub fn digest(content: &[u8]) -> Digest {
+    let mut out = Digest::default();
+    out.copy_from_slice(digest::digest(&digest::SHA256, content).as_ref());
+    out
 }

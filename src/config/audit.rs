@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Where the trail is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The store.
     pub store: audit::Settings,
