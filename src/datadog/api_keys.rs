@@ -50,17 +50,8 @@ fn include(include: ApiKeyInclude) -> Option<&'static str> {
 macro_rules! filtered {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
-            .time(
-                "created_at_start",
-                "filter[created_at][start]",
-                $it.created_at_start.as_ref(),
-            )
-            .time(
-                "created_at_end",
-                "filter[created_at][end]",
-                $it.created_at_end.as_ref(),
-            )
+            .filter($it.filter.as_deref())
+            .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .time(
                 "modified_at_start",
                 "filter[modified_at][start]",

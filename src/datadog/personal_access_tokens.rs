@@ -61,7 +61,7 @@ pub(super) fn include(include: AccessTokenInclude) -> Option<&'static str> {
 macro_rules! filtered {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
+            .filter($it.filter.as_deref())
             .texts("owned_by", "filter[owned_by]", &$it.owned_by)
             .flag("filter[leaked]", $it.leaked)
             .include(&$it.include, include)

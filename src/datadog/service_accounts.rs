@@ -58,17 +58,8 @@ fn tokens(account: String, violations: &mut Vec<Violation>) -> Collection {
 macro_rules! filtered_keys {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
-            .time(
-                "created_at_start",
-                "filter[created_at][start]",
-                $it.created_at_start.as_ref(),
-            )
-            .time(
-                "created_at_end",
-                "filter[created_at][end]",
-                $it.created_at_end.as_ref(),
-            )
+            .filter($it.filter.as_deref())
+            .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .finish()
     };
 }
@@ -77,7 +68,7 @@ macro_rules! filtered_keys {
 macro_rules! filtered_tokens {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
+            .filter($it.filter.as_deref())
             .flag("filter[leaked]", $it.leaked)
             .include(&$it.include, access_tokens::include)
             .finish()

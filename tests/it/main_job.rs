@@ -3,10 +3,18 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     process::{Command, Stdio},
 };
 
-use crate::support::{gateway::Sandbox, python};
+use keygate::contract::DESCRIPTOR_SET;
+use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use serde_json::Value as Json;
+
+use crate::support::{
+    gateway::{Client, Sandbox},
+    python,
+};
 
 #[test]
 fn a_key_is_made_with_ten_lines_of_python_and_leaves_two_records() {
@@ -35,8 +43,41 @@ fn a_key_is_made_with_ten_lines_of_python_and_leaves_two_records() {
     assert_eq!(intent["call"], outcome["call"]);
 }
 
-#[test]
-fn what_the_sandbox_prints_can_be_pasted() {
+/// The calls with grpcurl: where, which method, and with what.
+fn calls(printed: &[String]) -> Vec<(SocketAddr, String, Json)> {
+    let lines = printed.iter().map(|it| it.trim());
+    let pairs = lines.clone().zip(lines.skip(1));
+    let calls = pairs.filter_map(|(data, target)| {
+        let data = data.strip_prefix("-d '")?.strip_suffix("' \\")?;
+        let (address, method) = target.split_once(' ')?;
+        let request = serde_json::from_str(data).unwrap();
+        Some((address.parse().unwrap(), method.to_owned(), request))
+    });
+    calls.collect()
+}
+
+/// A request from its JSON, as grpcurl makes it: text, and names of enums.
+fn request(method: &str, json: &Json) -> DynamicMessage {
+    let (service, rpc) = method.split_once('/').unwrap();
+    let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
+    let service = pool.get_service_by_name(service).unwrap();
+    let method = service.methods().find(|it| it.name() == rpc).unwrap();
+    let mut request = DynamicMessage::new(method.input());
+    for (name, value) in json.as_object().unwrap() {
+        let text = value.as_str().unwrap();
+        let field = method.input().get_field_by_name(name).unwrap();
+        let kind = field.kind();
+        let value = match kind.as_enum() {
+            Some(kind) => Value::EnumNumber(kind.get_value_by_name(text).unwrap().number()),
+            None => Value::String(text.to_owned()),
+        };
+        request.set_field(&field, value);
+    }
+    request
+}
+
+#[tokio::test]
+async fn what_the_sandbox_prints_can_be_pasted() {
     let data = tempfile::tempdir().unwrap();
     let mut sandbox = Command::new(env!("CARGO_BIN_EXE_keygate"))
         .args(["sandbox", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
@@ -52,6 +93,16 @@ fn what_the_sandbox_prints_can_be_pasted() {
         let line = printed.iter().find(|it| it.contains(words)).unwrap();
         line.trim().to_owned()
     };
+    let export = paste("export TOKEN=");
+    let token = export.strip_prefix("export TOKEN=").unwrap();
+    let calls = calls(&printed);
+    assert_eq!(calls.len(), 3, "one for each vendor: {printed:#?}");
+    for (address, method, json) in calls {
+        let request = request(&method, &json);
+        let client = Client::new(address);
+        let answer = client.call(&method, Some(token), &request).await;
+        assert_eq!(answer.code(), "OK", "{method}: {}", answer.reason());
+    }
     let script = [
         paste("export TOKEN="),
         paste("create_api_key.py"),

@@ -137,6 +137,11 @@ impl Sandbox {
         self.summary.pointer(pointer).unwrap().as_str().unwrap()
     }
 
+    /// What it told of itself.
+    pub(crate) fn summary(&self) -> &Json {
+        &self.summary
+    }
+
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.text("/grpc").parse().unwrap()
     }
@@ -156,6 +161,17 @@ impl Sandbox {
     /// The base URL of a simulated vendor, by its name: `datadog/us1`.
     pub(crate) fn upstream(&self, name: &str) -> &str {
         self.summary["upstreams"][name].as_str().unwrap()
+    }
+
+    /// The service account of a simulated vendor that is there from the start.
+    pub(crate) fn service_account(&self, upstream: &str) -> &str {
+        self.summary["service_accounts"][upstream].as_str().unwrap()
+    }
+
+    /// What a simulated vendor tells with its master credentials: the id of
+    /// Coveo's organization.
+    pub(crate) fn master(&self, upstream: &str, member: &str) -> &str {
+        self.summary["masters"][upstream][member].as_str().unwrap()
     }
 
     pub(crate) fn client(&self) -> Client {

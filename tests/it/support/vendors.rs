@@ -13,9 +13,7 @@ mod datadog;
 use std::{future::Future, pin::Pin};
 
 use keygate::{sandbox::faults::Faults, tasks::Tasks};
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, ReflectMessage as _, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
@@ -161,15 +159,6 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
         ("scopes", _) => Value::List(vec![text("dashboards_read")]),
         _ => return None,
     })
-}
-
-/// Gives another name to what a request makes or changes.
-pub(crate) fn rename(request: &mut DynamicMessage, name: &str) {
-    for field in request.descriptor().fields() {
-        if NAMES.contains(&field.name()) {
-            request.set_field(&field, Value::String(name.to_owned()));
-        }
-    }
 }
 
 /// A field that holds this text, or a list of it alone.
