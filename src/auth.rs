@@ -52,6 +52,9 @@ pub struct Caller {
     pub token_id: Option<String>,
     /// When the token ends (`exp`).
     pub expires_at: SystemTime,
+    /// The names (URIs and host names) in the verified client certificate of the
+    /// call's connection. No token brings any.
+    pub certificate_names: Arc<[String]>,
 }
 
 /// Why a call has no [`Caller`]. The text is safe to send to anybody: it holds

@@ -66,6 +66,8 @@ pub struct Origin {
     pub path: PathBuf,
     /// What it was when it was read.
     pub digest: Digest,
+    /// The file itself, and every one that it names.
+    pub files: BTreeSet<PathBuf>,
 }
 
 impl Config {
@@ -80,28 +82,26 @@ impl Config {
     /// The same, and every file that the configuration consists of or names, as far
     /// as its faults let that be known.
     pub fn load_with_files(path: &Path) -> (Result<Self, Faults>, BTreeSet<PathBuf>) {
-        let (result, mut files) = match fs::read_to_string(path) {
-            Ok(text) => {
-                let base_dir = path.parent().unwrap_or(Path::new(""));
-                let (read, files) = Document::read_with_files(&text, base_dir, Self::read);
-                let origin = Origin {
-                    path: path.to_owned(),
-                    digest: digest(text.as_bytes()),
-                };
-                let origin = Some(origin);
-                (read.map(|it| Self { origin, ..it }), files)
-            }
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
             Err(error) => {
                 let fault = Fault {
                     path: path.display().to_string(),
                     line: None,
                     message: format!("the configuration can't be read: {error}"),
                 };
-                (Err(Faults(vec![fault])), BTreeSet::new())
+                return (Err(Faults(vec![fault])), BTreeSet::from([path.to_owned()]));
             }
         };
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        let (read, mut files) = Document::read_with_files(&text, base_dir, Self::read);
         files.insert(path.to_owned());
-        (result, files)
+        let origin = Some(Origin {
+            path: path.to_owned(),
+            digest: digest(text.as_bytes()),
+            files: files.clone(),
+        });
+        (read.map(|it| Self { origin, ..it }), files)
     }
 
     /// Reads a configuration from its text. Relative paths in it start from

@@ -2,8 +2,8 @@
 //! [`Denial`].
 //!
 //! A policy is a file of roles and grants. A grant ties a role to callers by a
-//! value of their roles claim or by their subject. What no role permits is
-//! denied. Roles don't add up: a call is permitted when one role permits all of
+//! value of their roles claim or by their subject, and may ask for a certificate
+//! besides. What no role permits is denied. Roles don't add up: a call is permitted when one role permits all of
 //! it, so that a grant never takes anything away, and a narrowed role never
 //! gives more than it did.
 //!
@@ -17,6 +17,7 @@
 //! [[grants]]
 //! role = "payments"
 //! subject = "system:serviceaccount:payments:*"
+//! certificate = "spiffe://example.org/ns/payments/*"
 //! ```
 //!
 //! This module knows no transport, no clock and, of upstreams, only how they are
@@ -31,7 +32,6 @@ use crate::{auth::Caller, contract::Operation};
 
 mod file;
 mod glob;
-mod live;
 mod permit;
 mod role;
 #[cfg(test)]
@@ -39,7 +39,6 @@ mod tests;
 mod upstream;
 
 pub use file::Error;
-pub use live::Live;
 pub use permit::{Denial, Permit, ScopeRequest};
 pub use role::{Key, Ownership, Role};
 pub use upstream::Pattern;
@@ -70,6 +69,18 @@ struct Grant {
     /// The role's place.
     role: usize,
     issuer: Option<String>,
+    /// A pattern of the names in client certificates, one of which has to fit.
+    certificate: Option<String>,
+}
+
+impl Grant {
+    /// Whether what narrows it lets a caller through who is its holder.
+    fn admits(&self, caller: &Caller) -> bool {
+        let names = &caller.certificate_names;
+        let fits = |it: &String| names.iter().any(|name| glob::matches(it, name));
+        self.issuer.as_ref().is_none_or(|it| *it == caller.issuer)
+            && self.certificate.as_ref().is_none_or(fits)
+    }
 }
 
 /// A role that a caller holds.
@@ -181,6 +192,13 @@ impl Policy {
         }
     }
 
+    /// The grants that hold only for callers with a certificate, counted from zero.
+    pub fn grants_with_certificate(&self) -> impl Iterator<Item = usize> {
+        let all = self.grants.iter().enumerate();
+        all.filter(|(_, it)| it.certificate.is_some())
+            .map(|(at, _)| at)
+    }
+
     /// The roles that a caller holds, in the order of their grants.
     pub fn roles_of(&self, caller: &Caller) -> impl Iterator<Item = Held<'_>> {
         self.held(caller).into_iter().map(|(role, grants)| Held {
@@ -271,10 +289,7 @@ impl Policy {
             .chain(by_subject)
             .chain(by_pattern)
             .copied()
-            .filter(|at| {
-                let issuer = self.grants[*at].issuer.as_ref();
-                issuer.is_none_or(|it| *it == caller.issuer)
-            })
+            .filter(|at| self.grants[*at].admits(caller))
             .collect();
         fitting.sort_unstable();
         fitting.dedup();

@@ -196,6 +196,7 @@ async fn a_good_token_says_who_calls() {
             claims: vec!["reader".to_owned(), "writer".to_owned()],
             token_id: Some("one".to_owned()),
             expires_at: UNIX_EPOCH + Duration::from_secs(NOW + 300),
+            certificate_names: Arc::default(),
         };
         let caller = authenticator.authenticate(&token).await;
         assert_eq!(caller.as_deref(), Ok(&expected), "{header}");

@@ -52,6 +52,10 @@ struct Explain {
     /// A value of the caller's roles claim; any number of times
     #[arg(long)]
     claim: Vec<String>,
+    /// A name in the caller's client certificate, as spiffe://example.org/api or
+    /// api.example.org; any number of times
+    #[arg(long, value_name = "NAME")]
+    certificate: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -79,6 +83,7 @@ impl Explain {
             claims: self.claim.clone(),
             token_id: None,
             expires_at: SystemTime::UNIX_EPOCH,
+            certificate_names: self.certificate.as_slice().into(),
         };
         let explained = policy.explain(&caller, operation, self.upstream.as_deref());
         output::print(&if self.json {

@@ -218,11 +218,21 @@ fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant
     });
     let holder = holder(table);
     let issuer = table.optional("issuer");
+    let certificate = table.optional::<String>("certificate");
     let grant = Grant {
         role: role?,
         issuer,
+        certificate: certificate.map(names_of_certificates),
     };
     Some((grant, holder?))
+}
+
+/// Host names are compared in lower case, URIs as they are.
+fn names_of_certificates(pattern: String) -> String {
+    match pattern.contains("://") {
+        true => pattern,
+        false => pattern.to_ascii_lowercase(),
+    }
 }
 
 fn holder(table: &mut Table<'_>) -> Option<Holder> {

@@ -121,7 +121,9 @@ impl Source {
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Self::Env(name) => self.read_env(name).map(drop),
-            Self::File(path) => files::open(path).map(drop).map_err(|it| self.file_error(it)),
+            Self::File(path) => files::open(path)
+                .map(drop)
+                .map_err(|it| self.file_error(it)),
             Self::Command(_) => Ok(()),
         }
     }

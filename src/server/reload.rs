@@ -1,0 +1,238 @@
+//! Changes without a restart: what the configuration's file, and every file that
+//! it names, say from now on replaces what holds.
+//!
+//! All of it does, or nothing: whatever is wrong with any file, what was in force
+//! stays in force, and the log says all that is wrong. Calls under way end with
+//! what they began with. Nothing else replaces what is live.
+
+mod fixed;
+mod watch;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
+
+use self::watch::{Seen, Watch};
+use super::{
+    Error,
+    state::{Before, Changed, Loaded, Loader, State},
+};
+use crate::{
+    config::Config,
+    gateway,
+    live::Live,
+    telemetry::{Logs, Metrics},
+};
+
+/// Time between two looks at the files.
+const PERIOD: Duration = Duration::from_millis(200);
+/// How many looks at most a change is given to come to rest: a file may be half
+/// written, or be the first of two that belong together.
+const REST: u32 = 4;
+
+/// The files of a configuration that is about to be used.
+pub(super) struct Files {
+    watch: Watch,
+    seen: Seen,
+}
+
+/// What a reload changes, and what it is done with.
+pub(super) struct Running {
+    pub(super) loader: Loader,
+    pub(super) live: Live<State>,
+    pub(super) logs: Logs,
+    pub(super) metrics: Metrics,
+}
+
+/// Follows a configuration's files.
+pub(super) struct Reloader {
+    running: Running,
+    path: PathBuf,
+    watch: Watch,
+    /// What is in force.
+    config: Config,
+    /// What its files held when it came into force.
+    taken: Seen,
+}
+
+impl Files {
+    /// Looks at the files of a configuration, before what is in them is used:
+    /// whatever changes from then on is noticed.
+    pub(super) async fn of(config: &Config) -> Option<Self> {
+        let origin = config.origin.as_ref()?;
+        let mut watch = Watch::default();
+        watch.follow(&origin.files);
+        let mut seen = watch.look(false).await?;
+        seen.insert(origin.path.clone(), Some(origin.digest));
+        Some(Self { watch, seen })
+    }
+}
+
+impl Reloader {
+    /// Follows these files of a configuration that is in force; nothing if it was
+    /// not read from a file.
+    pub(super) fn new(running: Running, config: Config, files: Option<Files>) -> Option<Self> {
+        let state = running.live.current();
+        running
+            .metrics
+            .configuration_taken(state.gateway.loaded_at, 0);
+        let Files { watch, seen } = files?;
+        Some(Self {
+            running,
+            path: config.origin.as_ref()?.path.clone(),
+            watch,
+            config,
+            taken: seen,
+        })
+    }
+
+    /// Goes on for ever. When it is `asked`, it looks at once, and runs the commands
+    /// that give credentials too.
+    pub(super) async fn run(mut self, asked: Arc<Notify>) {
+        let (mut tried, mut last) = (self.taken.clone(), self.taken.clone());
+        let mut restless = 0;
+        loop {
+            let is_asked = tokio::select! {
+                () = asked.notified() => true,
+                () = sleep(PERIOD) => false,
+            };
+            let Some(seen) = self.watch.look(is_asked).await else {
+                return;
+            };
+            restless = if seen == tried { 0 } else { restless + 1 };
+            let at_rest = seen == last || restless > REST;
+            last = seen;
+            if is_asked || (restless > 0 && at_rest) {
+                let Some(seen) = self.attempt(last, is_asked).await else {
+                    return;
+                };
+                (tried, last) = (seen.clone(), seen);
+                restless = 0;
+            }
+        }
+    }
+
+    /// Tries to put what the files say into force. Tells what they held, of all
+    /// that are to be watched from now on; `None` if the program ends.
+    async fn attempt(&mut self, mut seen: Seen, commands: bool) -> Option<Seen> {
+        let path = self.path.clone();
+        let reading = spawn_blocking(move || Config::load_with_files(&path));
+        let (wanted, named) = reading.await.ok()?;
+        // Of two that name different files, what can be used may turn on either's.
+        let mut files: BTreeSet<_> = self.taken.keys().cloned().collect();
+        files.extend(named.iter().cloned());
+        self.watch.follow(&files);
+        for (path, digest) in self.watch.look(false).await? {
+            seen.entry(path).or_insert(digest);
+        }
+        seen.retain(|path, _| files.contains(path));
+        let is_new = |(path, digest): &(&PathBuf, _)| self.taken.get(*path) != Some(*digest);
+        let changed = Changed {
+            files: seen
+                .iter()
+                .filter(is_new)
+                .map(|(it, _)| it.clone())
+                .collect(),
+            commands,
+        };
+        let loaded = match wanted {
+            Ok(mut wanted) => {
+                let fixed = fixed::put_back(&self.config, &mut wanted);
+                let loaded = self.load(&wanted, &changed).await;
+                loaded.map(|it| (wanted, fixed, it))
+            }
+            Err(faults) => {
+                let mut all = vec![Error::Config(faults)];
+                // what other files have of them is told too
+                let others = Changed {
+                    commands: false,
+                    ..changed
+                };
+                all.extend(
+                    self.load(&self.config, &others)
+                        .await
+                        .err()
+                        .unwrap_or_default(),
+                );
+                Err(all)
+            }
+        };
+        match loaded {
+            Ok((config, fixed, loaded)) => {
+                self.take(config, &fixed, loaded);
+                seen.retain(|path, _| named.contains(path));
+                self.watch.follow(&named);
+                self.taken.clone_from(&seen);
+            }
+            Err(faults) => self.refuse(faults),
+        }
+        Some(seen)
+    }
+
+    async fn load(&self, config: &Config, changed: &Changed) -> Result<Loaded, Vec<Error>> {
+        let state = self.running.live.current();
+        let before = Before {
+            config: &self.config,
+            state: &state,
+            changed,
+        };
+        self.running.loader.load(config, Some(before)).await
+    }
+
+    fn take(&mut self, config: Config, fixed: &[&'static str], loaded: Loaded) {
+        let Running {
+            live,
+            logs,
+            metrics,
+            ..
+        } = &self.running;
+        if let Err(error) = logs.filter(&config.log.level) {
+            // its check let it through
+            tracing::error!(error = &error as &dyn std::error::Error, "log.level");
+        }
+        loaded.remark();
+        for it in loaded.renewals {
+            it.take_effect();
+        }
+        let setup = loaded.state.gateway.clone();
+        live.replace(loaded.state);
+        self.config = config;
+        metrics.configuration_taken(setup.loaded_at, fixed.len());
+        tracing::info!(
+            policy_version = setup.policy.version(),
+            upstreams = self.config.upstreams.len(),
+            issuers = self.config.auth.issuers.len(),
+            "the configuration was read anew, and is in force"
+        );
+        for setting in fixed {
+            tracing::warn!(
+                setting,
+                "this has changed, and takes a restart: until then, all but this is in force"
+            );
+        }
+    }
+
+    fn refuse(&self, faults: Vec<Error>) {
+        let Running {
+            live,
+            metrics,
+            loader,
+            ..
+        } = &self.running;
+        let state = live.current();
+        let since = state.gateway.refused_since;
+        let gateway = gateway::Setup {
+            refused_since: since.or_else(|| Some(loader.clock.now())),
+            ..(*state.gateway).clone()
+        };
+        live.replace(State {
+            gateway: Arc::new(gateway),
+            ..(*state).clone()
+        });
+        metrics.configuration_refused();
+        tracing::error!(
+            faults = %Error::Faults(faults),
+            "the configuration has changed and can't be used: what was in force stays in force"
+        );
+    }
+}
