@@ -297,7 +297,8 @@ impl Client {
 }
 
 /// Blots out whatever looks like the value of a key or token: 32 or more letters
-/// and digits on end. Ids (UUIDs) and words don't.
+/// and digits on end, or a UUID with any right before it. Ids (UUIDs) and words
+/// don't.
 fn redact_keys(words: &str) -> String {
     const KEY: usize = 32;
     let mut out = String::with_capacity(words.len());
@@ -308,11 +309,27 @@ fn redact_keys(words: &str) -> String {
             .find(|it: char| !it.is_ascii_alphanumeric())
             .unwrap_or(run.len());
         let (run, after) = run.split_at(end);
+        let (is_key, after) = match without_uuid_end(after) {
+            Some(after) if end > UUID_START => (true, after),
+            _ => (end >= KEY, after),
+        };
         out.push_str(before);
-        out.push_str(if end >= KEY { "[redacted]" } else { run });
+        out.push_str(if is_key { "[redacted]" } else { run });
         rest = after;
     }
     out + rest
+}
+
+/// The digits of a UUID before its first hyphen.
+const UUID_START: usize = 8;
+
+/// What follows on the rest of a UUID, which begins at its first hyphen.
+fn without_uuid_end(words: &str) -> Option<&str> {
+    [4, 4, 4, 12].into_iter().try_fold(words, |words, length| {
+        let (group, after) = words.strip_prefix('-')?.split_at_checked(length)?;
+        let is_hex = group.bytes().all(|it| it.is_ascii_hexdigit());
+        is_hex.then_some(after)
+    })
 }
 
 impl fmt::Debug for Client {
@@ -338,12 +355,20 @@ mod tests {
         for words in [
             "no key é here",
             "no API key 0a0a0a0a-0000-4000-8000-000000000000",
+            "key_0a0a0a0a-0000-4000-8000-000000000000 of an-organization-0a0a-0000",
+            "xx0a0a0a0a-0000-4000-8000-00000000é",
         ] {
             assert_eq!(redact_keys(words), words);
         }
         assert_eq!(
             redact_keys("ddpat_0123456789ABCDEFGHIJKL_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ?"),
             "ddpat_0123456789ABCDEFGHIJKL_[redacted]?"
+        );
+        assert_eq!(
+            redact_keys(
+                "xx65151ec3-7b30-4772-a99a-09b4c0f71343, x65151ec3-7b30-4772-a99a-09b4c0f71343"
+            ),
+            "[redacted], [redacted]"
         );
     }
 }

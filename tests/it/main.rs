@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
+mod braintrust;
 mod canaries;
 mod cassettes;
 mod commands;

@@ -1,18 +1,14 @@
 //! The main job: a stranger starts the sandbox, makes a key, and sees its two
 //! records.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    process::{Command, Stdio},
-};
+use std::{net::SocketAddr, process::Command};
 
 use keygate::contract::DESCRIPTOR_SET;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use serde_json::Value as Json;
 
 use crate::support::{
-    gateway::{Client, Sandbox},
+    gateway::{Client, Process, Sandbox},
     python,
 };
 
@@ -79,22 +75,23 @@ fn request(method: &str, json: &Json) -> DynamicMessage {
 #[tokio::test]
 async fn what_the_sandbox_prints_can_be_pasted() {
     let data = tempfile::tempdir().unwrap();
-    let mut sandbox = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["sandbox", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-        .arg("--data-dir")
-        .arg(data.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let lines = lines.map(Result::unwrap);
-    let printed: Vec<_> = lines.take_while(|it| !it.starts_with("Ctrl-C")).collect();
+    let folder = data.path().to_str().unwrap();
+    let mut sandbox = Process::start(&[
+        "sandbox",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--data-dir",
+        folder,
+    ]);
+    let printed = sandbox.printed(|it| it.starts_with("Ctrl-C"));
     let paste = |words: &str| {
         let line = printed.iter().find(|it| it.contains(words)).unwrap();
         line.trim().to_owned()
     };
     let export = paste("export TOKEN=");
-    let token = export.strip_prefix("export TOKEN=").unwrap();
+    let (_, token) = export.split_once('=').unwrap();
     let calls = calls(&printed);
     assert_eq!(calls.len(), 3, "one for each vendor: {printed:#?}");
     for (address, method, json) in calls {
@@ -103,12 +100,7 @@ async fn what_the_sandbox_prints_can_be_pasted() {
         let answer = client.call(&method, Some(token), &request).await;
         assert_eq!(answer.code(), "OK", "{method}: {}", answer.reason());
     }
-    let script = [
-        paste("export TOKEN="),
-        paste("create_api_key.py"),
-        paste("audit list"),
-    ]
-    .join(" && ");
+    let script = [export, paste("create_api_key.py"), paste("audit list")].join(" && ");
 
     let bin = python::python().parent().unwrap().display().to_string();
     let path = format!("{bin}:{}", std::env::var("PATH").unwrap());
@@ -118,8 +110,6 @@ async fn what_the_sandbox_prints_can_be_pasted() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    sandbox.kill().unwrap();
-    sandbox.wait().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

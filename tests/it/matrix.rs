@@ -68,11 +68,15 @@ fn every_method_and_every_permission_of_the_contract_is_in_the_matrix() {
 
 #[test]
 fn a_role_with_only_api_keys_read_gets_the_reads_of_api_keys_and_nothing_else() {
-    let reads = ["v1", "v2"].map(|version| {
-        ["GetApiKey", "ListApiKeys"]
-            .map(|rpc| format!("keygate.datadog.{version}.ApiKeyService/{rpc}"))
-    });
-    assert_eq!(Matrix::read().of("api_keys_read"), reads.concat());
+    let reads = [
+        "v1.ApiKeyService/GetApiKey",
+        "v1.ApiKeyService/ListApiKeys",
+        "v2.ApiKeyService/GetApiKey",
+        "v2.ApiKeyService/ListApiKeys",
+        "v2.ApiKeyService/StreamApiKeys",
+    ];
+    let reads = reads.map(|it| format!("keygate.datadog.{it}"));
+    assert_eq!(Matrix::read().of("api_keys_read"), reads);
 }
 
 #[test]

@@ -3,7 +3,13 @@
 
 use prost_reflect::{DynamicMessage, Value};
 
-use crate::support::{gateway::Client, serve::Setup, served::text};
+use crate::support::{
+    gateway::Client,
+    serve::Setup,
+    served::{SANDBOX_POLICY, Served, text},
+    upstreams::Place,
+    vendors::BRAINTRUST,
+};
 
 const UPSTREAMS: &str = r#"
 [[datadog]]
@@ -104,16 +110,85 @@ async fn a_decision_can_be_asked_for_at_a_default() {
     let token = setup.token_of("n", &["narrow"]);
     for (upstream, permitted) in [
         ("", true),
-        ("datadog/us1", false),
-        ("datadog/us1/main", false),
+        ("braintrust", true),
+        ("braintrust/default", true),
+        ("braintrust/own", false),
     ] {
         let mut request = client.request(EXPLAIN, "");
-        let method = "keygate.datadog.v2.ApiKeyService/ListApiKeys".to_owned();
+        let method = "keygate.braintrust.v1.ApiKeyService/ListApiKeys".to_owned();
         request.set_field_by_name("method", Value::String(method));
         request.set_field_by_name("upstream", Value::String(upstream.to_owned()));
         let answer = client.call(EXPLAIN, Some(&token), &request).await.ok();
         let decision = answer.get_field_by_name("decision").unwrap();
         let expected = if permitted { 1 } else { 2 };
         assert_eq!(decision.as_enum_number(), Some(expected), "{upstream}");
+    }
+}
+
+/// A role that reaches one instance only.
+const OWN_ONLY: &str = r#"
+[roles.narrow]
+permissions = ["braintrust_api_keys_read"]
+upstreams = ["braintrust/own"]
+keys = "any"
+
+[[grants]]
+role = "narrow"
+claim = "narrow"
+"#;
+
+#[tokio::test]
+async fn without_a_default_the_caller_has_to_name_the_instance() {
+    const LIST: &str = "keygate.braintrust.v1.ApiKeyService/ListApiKeys";
+    let place = |name| Place::new(&BRAINTRUST, name);
+    let policy = format!("{SANDBOX_POLICY}{OWN_ONLY}");
+    for (places, default) in [
+        (vec![place("own"), place("other")], None),
+        (vec![place("own"), place("default")], Some("default")),
+        (
+            vec![place("own").with("default = true"), place("default")],
+            Some("own"),
+        ),
+        (vec![place("other")], Some("other")),
+    ] {
+        let names: Vec<_> = places.iter().map(|it| it.name.clone()).collect();
+        let served = Served::start(&policy, places, "info").await;
+        let list = async |role: &str, instance: &str| {
+            let client = served.client();
+            let mut request = client.request(LIST, "");
+            request.set_field_by_name("instance", Value::String(instance.to_owned()));
+            let token = served.token(role, &[role]);
+            client.call(LIST, Some(&token), &request).await
+        };
+        for name in &names {
+            assert_eq!(list("admin", name).await.code(), "OK", "{name}");
+        }
+        let unknown = list("admin", "nobody").await;
+        assert_eq!(unknown.reason(), "UPSTREAM_NOT_CONFIGURED");
+
+        let before = served.upstreams.requests().len();
+        let open = list("admin", "").await;
+        match default {
+            Some(default) => {
+                assert_eq!(open.code(), "OK", "{names:?}");
+                let record = served.records().pop().unwrap();
+                assert_eq!(record["upstream"], format!("braintrust/{default}"));
+                assert_eq!(served.upstreams.requests().len(), before + 1);
+            }
+            None => {
+                let details = open.details().unwrap();
+                let violations = &details.bad_request().unwrap().field_violations;
+                assert_eq!(violations.len(), 1);
+                assert_eq!(violations[0].field, "instance");
+                assert_eq!(served.upstreams.requests().len(), before);
+            }
+        }
+        // who reaches it does, and who does not learns nothing of defaults
+        let narrow = match (default, names.contains(&"own".to_owned())) {
+            (Some("own"), _) => "",
+            (None, true) => "INVALID_REQUEST",
+            _ => "POLICY_DENIED",
+        };
+        assert_eq!(list("narrow", "").await.reason(), narrow, "{names:?}");
     }
 }

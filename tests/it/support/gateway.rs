@@ -95,17 +95,22 @@ impl Process {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn first_line(&mut self) -> String {
-        let mut line = String::new();
+    /// What it prints, to the first line that is the last one of interest.
+    pub(crate) fn printed(&mut self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let out = self.child.stdout.take().unwrap();
         let mut out = BufReader::new(out);
-        out.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "it did not start: {}", self.logged());
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|it: &String| is_last(it)) {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            assert!(!line.is_empty(), "it did not start: {}", self.logged());
+            lines.push(line.trim_end().to_owned());
+        }
         // whatever comes later is read, so that it never waits for a reader
         std::thread::Builder::new()
             .spawn(move || out.read_to_end(&mut Vec::new()))
             .unwrap();
-        line
+        lines
     }
 }
 
@@ -126,7 +131,7 @@ impl Sandbox {
         ]);
         all.extend(arguments);
         let mut process = Process::start(&all);
-        let summary = serde_json::from_str(&process.first_line()).unwrap();
+        let summary = serde_json::from_str(&process.printed(|_| true)[0]).unwrap();
         Self {
             _process: process,
             summary,

@@ -81,6 +81,7 @@ pub(crate) struct Key {
 }
 
 /// Where a key or token comes from.
+#[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// The method that makes one.
     Made(&'static str),

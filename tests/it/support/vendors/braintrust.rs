@@ -46,7 +46,8 @@ pub(crate) const VENDOR: Vendor = Vendor {
         let options = Options {
             name: place.name.clone(),
             token,
-            api_keys: (0..100).map(|it| format!("key {it}")).collect(),
+            // more than some pages
+            api_keys: (0..520).map(|it| format!("key {it}")).collect(),
             service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             ..Options::default()
         };
