@@ -16,7 +16,7 @@ use crate::{
         },
     },
     gateway::{Gateway, Setup},
-    policy::{ACCESS_READ, Ownership, Policy},
+    policy::{ACCESS_READ, Ownership, Policy, certificate_name},
     status::{Error, Violation},
     upstream::registry::Choice,
 };
@@ -142,13 +142,14 @@ fn explain(
 }
 
 fn imagined(subject: &Subject) -> Caller {
+    let names = subject.certificate_names.iter();
     Caller {
         issuer: subject.issuer.clone(),
         subject: subject.subject.clone(),
         claims: subject.claims.clone(),
         token_id: None,
         expires_at: SystemTime::UNIX_EPOCH,
-        certificate_names: subject.certificate_names.as_slice().into(),
+        certificate_names: names.map(|it| certificate_name(it)).collect(),
     }
 }
 

@@ -48,6 +48,16 @@ pub const ACCESS_READ: &str = "keygate_access_read";
 /// The permission to read the audit trail.
 pub const AUDIT_READ: &str = "keygate_audit_read";
 
+/// A name in a certificate, or a pattern of such, as they are compared: a URI as it
+/// is, a host name in lower case.
+#[must_use]
+pub fn certificate_name(name: &str) -> String {
+    match name.contains("://") {
+        true => name.to_owned(),
+        false => name.to_ascii_lowercase(),
+    }
+}
+
 /// A whole, valid policy.
 #[derive(Debug)]
 pub struct Policy {

@@ -9,7 +9,7 @@ use crate::{
     auth::Caller,
     config::Config,
     contract::Contract,
-    policy::{Explanation, Policy},
+    policy::{Explanation, Policy, certificate_name},
     settings::list,
 };
 
@@ -77,13 +77,14 @@ impl Explain {
         let contract = Contract::load()?;
         let policy = self.load(&contract)?;
         let operation = self.operation(&contract)?;
+        let names = self.certificate.iter();
         let caller = Caller {
             issuer: self.issuer.clone(),
             subject: self.subject.clone(),
             claims: self.claim.clone(),
             token_id: None,
             expires_at: SystemTime::UNIX_EPOCH,
-            certificate_names: self.certificate.as_slice().into(),
+            certificate_names: names.map(|it| certificate_name(it)).collect(),
         };
         let explained = policy.explain(&caller, operation, self.upstream.as_deref());
         output::print(&if self.json {

@@ -12,7 +12,7 @@ use std::{
 use aws_lc_rs::digest;
 
 use super::{
-    ACCESS_READ, AUDIT_READ, Grant, Policy,
+    ACCESS_READ, AUDIT_READ, Grant, Policy, certificate_name,
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
@@ -222,17 +222,9 @@ fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant
     let grant = Grant {
         role: role?,
         issuer,
-        certificate: certificate.map(names_of_certificates),
+        certificate: certificate.as_deref().map(certificate_name),
     };
     Some((grant, holder?))
-}
-
-/// Host names are compared in lower case, URIs as they are.
-fn names_of_certificates(pattern: String) -> String {
-    match pattern.contains("://") {
-        true => pattern,
-        false => pattern.to_ascii_lowercase(),
-    }
 }
 
 fn holder(table: &mut Table<'_>) -> Option<Holder> {

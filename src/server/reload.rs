@@ -53,6 +53,14 @@ pub(super) struct Reloader {
     config: Config,
     /// What its files held when it came into force.
     taken: Seen,
+    /// What the files held when they were last tried.
+    tried: Seen,
+    /// What they held when they were last looked at.
+    last: Seen,
+    /// For how many looks they have been other than what was tried.
+    restless: u32,
+    /// Whether somebody asked, and has not got it yet.
+    is_asked: bool,
 }
 
 impl Files {
@@ -82,39 +90,48 @@ impl Reloader {
             path: config.origin.as_ref()?.path.clone(),
             watch,
             config,
+            tried: seen.clone(),
+            last: seen.clone(),
             taken: seen,
+            restless: 0,
+            is_asked: false,
         })
     }
 
     /// Goes on for ever. When it is `asked`, it looks at once, and runs the commands
     /// that give credentials too.
     pub(super) async fn run(mut self, asked: Arc<Notify>) {
-        let (mut tried, mut last) = (self.taken.clone(), self.taken.clone());
-        let mut restless = 0;
-        loop {
-            let is_asked = tokio::select! {
-                () = asked.notified() => true,
-                () = sleep(PERIOD) => false,
-            };
-            let Some(seen) = self.watch.look(is_asked).await else {
-                return;
-            };
-            restless = if seen == tried { 0 } else { restless + 1 };
-            let at_rest = seen == last || restless > REST;
-            last = seen;
-            if is_asked || (restless > 0 && at_rest) {
-                let Some(seen) = self.attempt(last, is_asked).await else {
-                    return;
-                };
-                (tried, last) = (seen.clone(), seen);
-                restless = 0;
-            }
+        while self.turn(&asked).await.is_some() {}
+        tracing::error!("changes of the configuration are not followed any more");
+    }
+
+    /// Looks once. `None` if that can't be done any more.
+    async fn turn(&mut self, asked: &Notify) -> Option<()> {
+        self.is_asked |= tokio::select! {
+            () = asked.notified() => true,
+            () = sleep(PERIOD) => false,
+        };
+        let seen = self.watch.look(self.is_asked).await?;
+        self.restless = if seen == self.tried {
+            0
+        } else {
+            self.restless + 1
+        };
+        let is_at_rest = seen == self.last || self.restless > REST;
+        self.last.clone_from(&seen);
+        if !self.is_asked && (self.restless == 0 || !is_at_rest) {
+            return Some(());
         }
+        if let Some(seen) = self.attempt(seen, self.is_asked).await? {
+            (self.tried, self.last) = (seen.clone(), seen);
+            (self.restless, self.is_asked) = (0, false);
+        }
+        Some(())
     }
 
     /// Tries to put what the files say into force. Tells what they held, of all
-    /// that are to be watched from now on; `None` if the program ends.
-    async fn attempt(&mut self, mut seen: Seen, commands: bool) -> Option<Seen> {
+    /// that are to be watched from now on, and nothing if that changed meanwhile.
+    async fn attempt(&mut self, mut seen: Seen, commands: bool) -> Option<Option<Seen>> {
         let path = self.path.clone();
         let reading = spawn_blocking(move || Config::load_with_files(&path));
         let (wanted, named) = reading.await.ok()?;
@@ -157,6 +174,9 @@ impl Reloader {
                 Err(all)
             }
         };
+        if self.watch.look(false).await? != seen {
+            return Some(None);
+        }
         match loaded {
             Ok((config, fixed, loaded)) => {
                 self.take(config, &fixed, loaded);
@@ -166,7 +186,7 @@ impl Reloader {
             }
             Err(faults) => self.refuse(faults),
         }
-        Some(seen)
+        Some(Some(seen))
     }
 
     async fn load(&self, config: &Config, changed: &Changed) -> Result<Loaded, Vec<Error>> {

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod authority;
 pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;

@@ -273,6 +273,13 @@ impl Client {
         }
     }
 
+    /// A client that connects as this says.
+    pub(crate) fn over(endpoint: &Endpoint) -> Self {
+        Self {
+            channel: endpoint.connect_lazy(),
+        }
+    }
+
     /// The method of a full name: `keygate.datadog.v2.ApiKeyService/ListApiKeys`.
     pub(crate) fn method(&self, name: &str) -> MethodDescriptor {
         method(name)
