@@ -84,12 +84,16 @@ struct Grant {
 }
 
 impl Grant {
-    /// Whether what narrows it lets a caller through who is its holder.
-    fn admits(&self, caller: &Caller) -> bool {
-        let names = &caller.certificate_names;
-        let fits = |it: &String| names.iter().any(|name| glob::matches(it, name));
+    /// Whether it is for callers of that issuer.
+    fn trusts(&self, caller: &Caller) -> bool {
         self.issuer.as_ref().is_none_or(|it| *it == caller.issuer)
-            && self.certificate.as_ref().is_none_or(fits)
+    }
+
+    /// Whether a caller has the certificate that it asks for.
+    fn is_shown(&self, caller: &Caller) -> bool {
+        let mut names = caller.certificate_names.iter();
+        let pattern = self.certificate.as_ref();
+        pattern.is_none_or(|it| names.any(|name| glob::matches(it, name)))
     }
 }
 
@@ -264,7 +268,14 @@ impl Policy {
             let rule = format!("grants[{grant}] roles.{role}");
             return Ok(permit(Some(permission), rule, roles));
         }
-        let rule = if held.is_empty() {
+        for at in self.grants_of(caller) {
+            let (grant, role) = (&self.grants[at], &self.roles[self.grants[at].role]);
+            let would = accepted.iter().any(|it| role.permits(it)) && reach.is_within(role);
+            if would && !grant.is_shown(caller) {
+                outside.push(format!("grants[{at}].certificate"));
+            }
+        }
+        let rule = if held.is_empty() && outside.is_empty() {
             "no grant fits the caller".to_owned()
         } else if outside.is_empty() {
             let names: Vec<_> = held.iter().map(|(at, _)| self.roles[*at].name()).collect();
@@ -282,8 +293,8 @@ impl Policy {
         })
     }
 
-    /// The places of the roles that a caller holds, each with its grants.
-    fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
+    /// The grants for a caller, in order, whatever certificate they ask for.
+    fn grants_of(&self, caller: &Caller) -> Vec<usize> {
         let by_claim = caller
             .claims
             .iter()
@@ -299,13 +310,18 @@ impl Policy {
             .chain(by_subject)
             .chain(by_pattern)
             .copied()
-            .filter(|at| self.grants[*at].admits(caller))
+            .filter(|at| self.grants[*at].trusts(caller))
             .collect();
         fitting.sort_unstable();
         fitting.dedup();
+        fitting
+    }
 
+    /// The places of the roles that a caller holds, each with its grants.
+    fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
         let mut held: Vec<(usize, Vec<usize>)> = Vec::new();
-        for at in fitting {
+        let fitting = self.grants_of(caller).into_iter();
+        for at in fitting.filter(|at| self.grants[*at].is_shown(caller)) {
             let role = self.grants[at].role;
             match held.iter_mut().find(|(it, _)| *it == role) {
                 Some((_, grants)) => grants.push(at),

@@ -203,6 +203,15 @@ async fn calls_are_decided_as_they_are_explained() {
                 "POLICY_DENIED"
             };
             assert_eq!(answer.reason(), reason, "{names:?} {method}");
+            // and what is missing is named
+            if !permitted {
+                let at = ["by-uri", "by-host", "by-any"]
+                    .iter()
+                    .position(|it| *it == role);
+                let rule = format!("outside grants[{}].certificate", at.unwrap());
+                let message = answer.result.unwrap_err().message().to_owned();
+                assert!(message.contains(&rule), "{message}");
+            }
 
             let mut subject = security.method(EXPLAIN).input();
             let field = subject.get_field_by_name("subject").unwrap();
