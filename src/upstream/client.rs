@@ -297,38 +297,41 @@ impl Client {
 }
 
 /// Blots out whatever looks like the value of a key or token: 32 or more letters
-/// and digits on end, or a UUID with any right before it. Ids (UUIDs) and words
-/// don't.
+/// and digits on end, or a UUID with more of them before or after it. Ids (UUIDs)
+/// and words don't.
 fn redact_keys(words: &str) -> String {
     const KEY: usize = 32;
+    let words = redact(words, &['-'], holds_more_than_a_uuid);
+    redact(&words, &[], |run| run.len() >= KEY)
+}
+
+/// Blots out runs of letters and digits, and of these further characters.
+fn redact(words: &str, further: &[char], is_key: fn(&str) -> bool) -> String {
+    let is_part = |it: char| it.is_ascii_alphanumeric() || further.contains(&it);
     let mut out = String::with_capacity(words.len());
     let mut rest = words;
-    while let Some(start) = rest.find(|it: char| it.is_ascii_alphanumeric()) {
+    while let Some(start) = rest.find(is_part) {
         let (before, run) = rest.split_at(start);
-        let end = run
-            .find(|it: char| !it.is_ascii_alphanumeric())
-            .unwrap_or(run.len());
+        let end = run.find(|it| !is_part(it)).unwrap_or(run.len());
         let (run, after) = run.split_at(end);
-        let (is_key, after) = match without_uuid_end(after) {
-            Some(after) if end > UUID_START => (true, after),
-            _ => (end >= KEY, after),
-        };
         out.push_str(before);
-        out.push_str(if is_key { "[redacted]" } else { run });
+        out.push_str(if is_key(run) { "[redacted]" } else { run });
         rest = after;
     }
     out + rest
 }
 
-/// The digits of a UUID before its first hyphen.
-const UUID_START: usize = 8;
-
-/// What follows on the rest of a UUID, which begins at its first hyphen.
-fn without_uuid_end(words: &str) -> Option<&str> {
-    [4, 4, 4, 12].into_iter().try_fold(words, |words, length| {
-        let (group, after) = words.strip_prefix('-')?.split_at_checked(length)?;
-        let is_hex = group.bytes().all(|it| it.is_ascii_hexdigit());
-        is_hex.then_some(after)
+/// Whether a word has the groups of a UUID (RFC 9562, section 4), the first or
+/// the last of them longer than there.
+fn holds_more_than_a_uuid(word: &str) -> bool {
+    let groups: Vec<_> = word.split('-').collect();
+    groups.windows(5).any(|groups| {
+        let [first, inner @ .., last] = groups else {
+            return false;
+        };
+        let fits = |it: &&str| it.len() == 4 && it.bytes().all(|it| it.is_ascii_hexdigit());
+        let (first, last) = (first.len(), last.len());
+        inner.iter().all(fits) && first >= 8 && last >= 12 && first + last > 20
     })
 }
 
@@ -355,8 +358,8 @@ mod tests {
         for words in [
             "no key é here",
             "no API key 0a0a0a0a-0000-4000-8000-000000000000",
-            "key_0a0a0a0a-0000-4000-8000-000000000000 of an-organization-0a0a-0000",
-            "xx0a0a0a0a-0000-4000-8000-00000000é",
+            "no api-key-0a0a0a0a-0000-4000-8000-000000000000-either",
+            "no key of-a-team-that-has-many-words-in-its-names",
         ] {
             assert_eq!(redact_keys(words), words);
         }
@@ -365,10 +368,8 @@ mod tests {
             "ddpat_0123456789ABCDEFGHIJKL_[redacted]?"
         );
         assert_eq!(
-            redact_keys(
-                "xx65151ec3-7b30-4772-a99a-09b4c0f71343, x65151ec3-7b30-4772-a99a-09b4c0f71343"
-            ),
-            "[redacted], [redacted]"
+            redact_keys("no key xx0a0a0a0a-0000-4000-8000-000000000000, sorry"),
+            "no key [redacted], sorry"
         );
     }
 }

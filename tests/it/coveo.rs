@@ -88,9 +88,8 @@ impl Caller {
     }
 
     /// Calls, and expects an answer.
-    #[track_caller]
-    fn ask<Q: Asked>(&self, request: Q) -> impl Future<Output = Q::Answer> {
-        async move { self.call(request).await.ok().transcode_to().unwrap() }
+    async fn ask<Q: Asked>(&self, request: Q) -> Q::Answer {
+        self.call(request).await.ok().transcode_to().unwrap()
     }
 
     /// Calls, and expects to be refused for this reason.

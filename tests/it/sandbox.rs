@@ -102,8 +102,6 @@ fn its_configuration_is_one_like_any_other() {
         secrets += 1;
     }
     let told = sandbox.summary()["masters"].as_object().unwrap().values();
-    let told = told
-        .flat_map(|it| names(it))
-        .filter(|it| it != "organization_id");
+    let told = told.flat_map(names).filter(|it| it != "organization_id");
     assert_eq!(secrets, told.count());
 }

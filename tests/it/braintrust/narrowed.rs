@@ -66,7 +66,7 @@ async fn ones_own_tokens_are_those_one_has_made_or_replaced() {
         let listed = resources(listed);
         listed.iter().map(|it| text(it, "id")).collect::<Vec<_>>()
     };
-    assert_eq!(list(&alice).await, [token.clone()]);
+    assert_eq!(list(&alice).await, std::slice::from_ref(&token));
     assert!(list(&bob).await.is_empty());
     assert_eq!(list(&admin).await.len(), 2);
 

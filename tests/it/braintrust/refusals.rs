@@ -155,7 +155,7 @@ async fn a_data_plane_can_be_anywhere() {
     let admin = Caller::new(&served, "admin", &["admin"]);
     for name in [MAIN, "other"] {
         let at = ("instance", text(name));
-        let keys = admin.call("ListApiKeys", &[at.clone()]).await;
+        let keys = admin.call("ListApiKeys", std::slice::from_ref(&at)).await;
         assert_eq!(resources(keys).len(), 3);
         let account = text(&instance.service_account_id());
         let new = [

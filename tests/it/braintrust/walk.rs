@@ -54,7 +54,7 @@ async fn api_keys_are_listed_read_and_deleted() {
     // the answer is the key that is no more
     assert_eq!(resource(admin.call("DeleteApiKey", &one).await), *key);
     let left = admin.call("ListApiKeys", &[("limit", Value::I32(1))]).await;
-    assert_eq!(resources(left), [other.clone()]);
+    assert_eq!(resources(left), std::slice::from_ref(other));
     for rpc in ["GetApiKey", "DeleteApiKey"] {
         let gone = admin.call(rpc, &one).await;
         refused(&gone, "INVALID_ARGUMENT", "UPSTREAM_REJECTED");

@@ -17,7 +17,7 @@ async fn shown(bench: &Bench, caller: &Caller, key: &Json) -> ApiKey {
     inject(bench.simulator(), answer(key.clone()));
     let read = caller.ask(get("a")).await.api_key.unwrap();
     inject(bench.simulator(), answer(json!([key])));
-    assert_eq!(caller.list().await, [read.clone()]);
+    assert_eq!(caller.list().await, std::slice::from_ref(&read));
     read
 }
 

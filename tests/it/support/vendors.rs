@@ -158,6 +158,7 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
             Value::Message(scopes)
         }
         ("scopes", _) => Value::List(vec![text("dashboards_read")]),
+        ("privileges", Kind::Message(kind)) => coveo::privileges(kind),
         _ => return None,
     })
 }

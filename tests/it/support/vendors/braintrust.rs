@@ -47,7 +47,9 @@ pub(crate) const VENDOR: Vendor = Vendor {
             name: place.name.clone(),
             token,
             // more than some pages
-            api_keys: (0..520).map(|it| format!("key {it}")).collect(),
+            api_keys: (0..520)
+                .map(|it| format!("a key of the tests {it}"))
+                .collect(),
             service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             ..Options::default()
         };
