@@ -135,11 +135,15 @@ impl Port {
             return pending().await;
         }
         let mut changes = self.live.changes();
+        let mut state = self.live.current();
         let mut at = self.clock.now();
-        while self.live.current().admit(Some(peer), at).is_ok() {
+        while state.admit(Some(peer), at).is_ok() {
             tokio::select! {
-                _ = changes.changed() => at = self.clock.now(),
                 () = sleep(LOOK) => at = self.clock.now() + AHEAD,
+                _ = changes.wait_for(|now| !now.has_tls_of(&state)) => {
+                    at = self.clock.now();
+                    state = self.live.current();
+                }
             }
         }
     }

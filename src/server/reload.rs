@@ -8,11 +8,11 @@
 mod fixed;
 mod watch;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
 
-use self::watch::{Seen, Watch};
+use self::watch::{PERIOD, Seen, Watch};
 use super::{
     Error,
     state::{Before, Changed, Loaded, Loader, State},
@@ -21,11 +21,10 @@ use crate::{
     config::Config,
     gateway,
     live::Live,
+    settings::Faults,
     telemetry::{Logs, Metrics},
 };
 
-/// Time between two looks at the files.
-const PERIOD: Duration = Duration::from_millis(200);
 /// How many looks at most a change is given to come to rest: a file may be half
 /// written, or be the first of two that belong together.
 const REST: u32 = 4;
@@ -59,7 +58,7 @@ pub(super) struct Reloader {
     last: Seen,
     /// For how many looks they have been other than what was tried.
     restless: u32,
-    /// Whether somebody asked, and has not got it yet.
+    /// Whether commands are to be run.
     is_asked: bool,
 }
 
@@ -98,105 +97,81 @@ impl Reloader {
         })
     }
 
-    /// Goes on for ever. When it is `asked`, it looks at once, and runs the commands
-    /// that give credentials too.
+    /// Goes on for ever. When it is `asked`, it reads all files at once, and runs the
+    /// commands that give credentials too.
     pub(super) async fn run(mut self, asked: Arc<Notify>) {
         while self.turn(&asked).await.is_some() {}
         tracing::error!("changes of the configuration are not followed any more");
     }
 
-    /// Looks once. `None` if that can't be done any more.
+    /// Looks once, and does what there is to do. `None` if that is not possible any
+    /// more.
     async fn turn(&mut self, asked: &Notify) -> Option<()> {
-        self.is_asked |= tokio::select! {
+        let is_asked = tokio::select! {
             () = asked.notified() => true,
             () = sleep(PERIOD) => false,
         };
-        let seen = self.watch.look(self.is_asked).await?;
-        self.restless = if seen == self.tried {
-            0
-        } else {
-            self.restless + 1
-        };
+        self.is_asked |= is_asked;
+        let seen = self.watch.look(is_asked).await?;
+        let is_other = seen != self.tried;
+        self.restless = if is_other { self.restless + 1 } else { 0 };
         let is_at_rest = seen == self.last || self.restless > REST;
         self.last.clone_from(&seen);
-        if !self.is_asked && (self.restless == 0 || !is_at_rest) {
-            return Some(());
-        }
-        if let Some(seen) = self.attempt(seen, self.is_asked).await? {
-            (self.tried, self.last) = (seen.clone(), seen);
-            (self.restless, self.is_asked) = (0, false);
+        if is_other && is_at_rest {
+            self.attempt(seen, false).await?;
+        } else if self.is_asked && !is_other {
+            // commands take their time, and hold no file up
+            let is_over = self.attempt(seen, true).await?;
+            self.is_asked = !is_over;
         }
         Some(())
     }
 
-    /// Tries to put what the files say into force. Tells what they held, of all
-    /// that are to be watched from now on, and nothing if that changed meanwhile.
-    async fn attempt(&mut self, mut seen: Seen, commands: bool) -> Option<Option<Seen>> {
+    /// Tries to put what the files say into force, and what commands give anew. False
+    /// if the files have changed meanwhile, so that it is too early to tell.
+    async fn attempt(&mut self, mut seen: Seen, commands: bool) -> Option<bool> {
         let path = self.path.clone();
         let reading = spawn_blocking(move || Config::load_with_files(&path));
         let (wanted, named) = reading.await.ok()?;
-        // Of two that name different files, what can be used may turn on either's.
-        let mut files: BTreeSet<_> = self.taken.keys().cloned().collect();
-        files.extend(named.iter().cloned());
+        // as long as it is open whether this can be used: what it names, and what is
+        // named by what is in force
+        let files: BTreeSet<_> = self.taken.keys().chain(&named).cloned().collect();
         self.watch.follow(&files);
         for (path, digest) in self.watch.look(false).await? {
             seen.entry(path).or_insert(digest);
         }
         seen.retain(|path, _| files.contains(path));
         let is_new = |(path, digest): &(&PathBuf, _)| self.taken.get(*path) != Some(*digest);
+        let new = seen.iter().filter(is_new).map(|(path, _)| path.clone());
         let changed = Changed {
-            files: seen
-                .iter()
-                .filter(is_new)
-                .map(|(it, _)| it.clone())
-                .collect(),
+            files: new.collect(),
             commands,
         };
-        let loaded = match wanted {
-            Ok(mut wanted) => {
-                let fixed = fixed::put_back(&self.config, &mut wanted);
-                let loaded = self.load(&wanted, &changed).await;
-                loaded.map(|it| (wanted, fixed, it))
-            }
-            Err(faults) => {
-                let mut all = vec![Error::Config(faults)];
-                // what other files have of them is told too
-                let others = Changed {
-                    commands: false,
-                    ..changed
-                };
-                all.extend(
-                    self.load(&self.config, &others)
-                        .await
-                        .err()
-                        .unwrap_or_default(),
-                );
-                Err(all)
-            }
-        };
-        if self.watch.look(false).await? != seen {
-            return Some(None);
-        }
-        match loaded {
-            Ok((config, fixed, loaded)) => {
-                self.take(config, &fixed, loaded);
-                seen.retain(|path, _| named.contains(path));
-                self.watch.follow(&named);
-                self.taken.clone_from(&seen);
-            }
-            Err(faults) => self.refuse(faults),
-        }
-        Some(Some(seen))
-    }
-
-    async fn load(&self, config: &Config, changed: &Changed) -> Result<Loaded, Vec<Error>> {
         let state = self.running.live.current();
         let before = Before {
             config: &self.config,
             state: &state,
-            changed,
+            changed: &changed,
         };
-        self.running.loader.load(config, Some(before)).await
+        let loaded = tokio::select! {
+            loaded = load(&self.running.loader, wanted, before) => loaded,
+            other = self.watch.other_than(&seen) => return other.map(|()| false),
+        };
+        if self.watch.look(false).await? != seen {
+            return Some(false);
+        }
+        match loaded {
+            Ok((config, fixed, loaded)) => {
+                self.take(config, &fixed, loaded);
+                self.watch.follow(&named);
+                seen.retain(|path, _| named.contains(path));
+                self.taken.clone_from(&seen);
+            }
+            Err(faults) => self.refuse(faults),
+        }
+        self.last.clone_from(&seen);
+        (self.tried, self.restless) = (seen, 0);
+        Some(true)
     }
 
     fn take(&mut self, config: Config, fixed: &[&'static str], loaded: Loaded) {
@@ -254,5 +229,26 @@ impl Reloader {
             faults = %Error::Faults(faults),
             "the configuration has changed and can't be used: what was in force stays in force"
         );
+    }
+}
+
+/// Loads what is wanted, but for what takes a restart: these settings are told.
+async fn load(
+    loader: &Loader,
+    wanted: Result<Config, Faults>,
+    before: Before<'_>,
+) -> Result<(Config, Vec<&'static str>, Loaded), Vec<Error>> {
+    match wanted {
+        Ok(mut wanted) => {
+            let fixed = fixed::put_back(before.config, &mut wanted);
+            let loaded = loader.load(&wanted, Some(before)).await?;
+            Ok((wanted, fixed, loaded))
+        }
+        Err(faults) => {
+            // what is wrong with other files is told too
+            let others = loader.load(before.config, Some(before)).await.err();
+            let all = std::iter::once(Error::Config(faults));
+            Err(all.chain(others.into_iter().flatten()).collect())
+        }
     }
 }

@@ -40,6 +40,15 @@ pub struct State {
 }
 
 impl State {
+    /// Whether TLS is the same as in another state.
+    #[must_use]
+    pub fn has_tls_of(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => one.is(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// The names in the client certificate of a connection at that time; `None`
     /// where none is asked for.
     ///

@@ -88,6 +88,12 @@ impl Tls {
         })
     }
 
+    /// Whether it is the same, and not only alike.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.acceptor.config(), other.acceptor.config())
+    }
+
     /// What takes connections.
     #[must_use]
     pub fn acceptor(&self) -> &TlsAcceptor {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::state::Before;
 use crate::{
     clock::Clock,
@@ -54,9 +56,15 @@ pub(super) async fn connect(
 ) -> Result<(Registry, Vec<Renewal>), Vec<Error>> {
     let (mut registry, mut renewals) = (Registry::default(), Vec::new());
     let mut errors = Vec::new();
-    for it in &config.upstreams {
+    let load = async |it| {
         let former = before.and_then(|before| Former::of(it, before));
-        let (credentials, are_new) = match load(it, former.as_ref()).await {
+        let loaded = load(it, former.as_ref()).await;
+        (it, former, loaded)
+    };
+    // at once, for the sake of commands
+    let all = join_all(config.upstreams.iter().map(load)).await;
+    for (it, former, loaded) in all {
+        let (credentials, are_new) = match loaded {
             Ok(loaded) => loaded,
             Err(more) => {
                 errors.extend(more);

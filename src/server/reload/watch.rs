@@ -9,13 +9,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, Metadata},
-    mem::take,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::files::{self, Digest};
+
+/// Time between two looks.
+pub(super) const PERIOD: Duration = Duration::from_millis(200);
 
 /// For how many looks a file is read again whose stamp has changed: the times that
 /// file systems keep are too coarse to show two changes in a row.
@@ -28,7 +31,7 @@ pub(super) type Seen = BTreeMap<PathBuf, Option<Digest>>;
 #[derive(Debug, Default)]
 pub(super) struct Watch(BTreeMap<PathBuf, Watched>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Watched {
     stamp: Option<Stamp>,
     digest: Option<Digest>,
@@ -48,7 +51,8 @@ impl Watch {
     /// What the files hold now. `anew`: whatever their stamps say. `None` if the
     /// program ends.
     pub(super) async fn look(&mut self, anew: bool) -> Option<Seen> {
-        let mut files = take(&mut self.0);
+        // a copy, should nobody wait for the end
+        let mut files = self.0.clone();
         // a file system may take its time
         let looking = spawn_blocking(move || {
             for (path, file) in &mut files {
@@ -59,6 +63,14 @@ impl Watch {
         self.0 = looking.await.ok()?;
         let seen = |(path, file): (&PathBuf, &Watched)| (path.clone(), file.digest);
         Some(self.0.iter().map(seen).collect())
+    }
+
+    /// Waits until the files hold something else than this.
+    pub(super) async fn other_than(&mut self, seen: &Seen) -> Option<()> {
+        while self.look(false).await? == *seen {
+            sleep(PERIOD).await;
+        }
+        Some(())
     }
 }
 
