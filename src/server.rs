@@ -43,7 +43,6 @@ use crate::{
         },
     },
     gateway::{Gateway, Limits},
-    http,
     policy::{self, Policy},
     random::Random,
     settings,
@@ -69,9 +68,6 @@ pub enum Error {
     /// Upstreams can't be called.
     #[error("{}", lines(.0))]
     Upstreams(Vec<upstreams::Error>),
-    /// An HTTP client can't be made.
-    #[error(transparent)]
-    Http(#[from] http::Error),
     /// TLS can't be set up.
     #[error("server.tls can't be used")]
     Tls(#[from] listen::Error),
@@ -172,7 +168,7 @@ impl Server {
         let upstreams = upstreams::connect(&config, &clock, &random)
             .await
             .map_err(Error::Upstreams)?;
-        let authenticator = authenticator(&config, &clock, &tasks)?;
+        let authenticator = authenticator(&config, &clock, &tasks).await?;
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
 
@@ -306,7 +302,7 @@ pub async fn check(
     let mut faults: Vec<_> = [
         policy.err().map(Error::from),
         tls.and_then(Result::err).map(Error::from),
-        authenticator(config, clock, &tasks).err(),
+        authenticator(config, clock, &tasks).await.err(),
     ]
     .into_iter()
     .flatten()
@@ -317,14 +313,14 @@ pub async fn check(
     faults
 }
 
-fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authenticator, Error> {
-    let client = http::client(&http::Options {
-        connect_timeout: Duration::from_secs(5),
-        pool_max_idle_per_host: 1,
-        ca: None,
-    })?;
+async fn authenticator(
+    config: &Config,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Authenticator, Error> {
     let issuers = config.auth.issuers.clone();
-    Authenticator::start(issuers, &client, clock.clone(), tasks).map_err(Error::Auth)
+    let authenticator = Authenticator::start(issuers, clock.clone(), tasks, None);
+    authenticator.await.map_err(Error::Auth)
 }
 
 /// All services: the contract's, health and reflection.

@@ -40,9 +40,7 @@ fn confused() -> String {
     let header = r#"{"alg":"HS256","kid":"ec"}"#;
     let signed = format!("{}.{}", base64(header), base64(payload().to_string()));
     let public = SIGNERS.ec.public_key().as_ref();
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, public);
-    let tag = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
-    format!("{signed}.{}", base64(tag))
+    format!("{signed}.{}", base64(sign_hmac(public, &signed)))
 }
 
 fn table() -> Vec<(&'static str, String, Error)> {
@@ -319,7 +317,7 @@ fn table() -> Vec<(&'static str, String, Error)> {
 
 #[tokio::test]
 async fn forged_tokens_are_refused() {
-    let authenticator = authenticator(&Held::new());
+    let authenticator = authenticator(&Held::new()).await;
     let good = token(&payload());
     assert!(authenticator.authenticate(&good).await.is_ok());
     for (name, token, expected) in table() {
@@ -333,18 +331,8 @@ async fn forged_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn an_algorithm_that_the_issuer_is_not_allowed_is_refused() {
-    let keys = file(&jwks().to_string());
-    let mut issuer = issuer(Jwks::File(keys.path().into()));
-    issuer.algorithms = vec![Algorithm::EdDSA];
-    let authenticator = start(issuer, &Held::new()).unwrap();
-    let refused = authenticator.authenticate(&token(&payload())).await;
-    assert_eq!(refused, Err(Reason::Algorithm.into()));
-}
-
-#[tokio::test]
 async fn sane_variations_are_let_in() {
-    let authenticator = authenticator(&Held::new());
+    let authenticator = authenticator(&Held::new()).await;
     for token in [
         with("aud", json!(["else", "gate"])),
         with("nbf", (NOW + 30).into()),

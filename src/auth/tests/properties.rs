@@ -14,7 +14,10 @@ fn run(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, Error>
     }
 }
 
-static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| authenticator(&Held::new()));
+static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(authenticator(&Held::new()))
+});
 static GOOD: LazyLock<String> = LazyLock::new(|| token(&payload()));
 
 proptest! {

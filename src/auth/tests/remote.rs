@@ -43,10 +43,10 @@ impl Issuer {
         self.fetches.load(Ordering::SeqCst)
     }
 
-    fn authenticator(&self, clock: &Held, tasks: &Tasks) -> Authenticator {
-        let settings = issuer(Jwks::parse(&self.url).unwrap());
-        let clock = Clock::from_source(clock.clone());
-        Authenticator::start(vec![settings], &client(), clock, tasks).unwrap()
+    async fn authenticator(&self, clock: &Held, tasks: &Tasks) -> Authenticator {
+        let settings = issuer(Keys::jwks(&self.url).unwrap());
+        let started = Authenticator::start(vec![settings], clock.clock(), tasks, None);
+        started.await.unwrap()
     }
 }
 
@@ -63,7 +63,7 @@ fn token_by(kid: &str, key: &EcdsaKeyPair) -> String {
 async fn the_first_call_waits_for_the_first_keys() {
     let (clock, tasks) = (Held::new(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
-    let authenticator = issuer.authenticator(&clock, &tasks);
+    let authenticator = issuer.authenticator(&clock, &tasks).await;
     let caller = authenticator.authenticate(&token(&payload())).await;
     assert!(caller.is_ok(), "{caller:?}");
     assert_eq!(issuer.fetches(), 1);
@@ -75,7 +75,7 @@ async fn a_rotated_key_is_fetched_and_an_old_one_forgotten() {
     let old = json!({"keys": [ec_jwk("old", &SIGNERS.ec)]});
     let new = json!({"keys": [ec_jwk("new", &SIGNERS.other_ec)]});
     let issuer = Issuer::start(&tasks, Some(old)).await;
-    let authenticator = issuer.authenticator(&clock, &tasks);
+    let authenticator = issuer.authenticator(&clock, &tasks).await;
     let before = token_by("old", &SIGNERS.ec);
     let after = token_by("new", &SIGNERS.other_ec);
     assert!(authenticator.authenticate(&before).await.is_ok());
@@ -94,7 +94,7 @@ async fn a_rotated_key_is_fetched_and_an_old_one_forgotten() {
 async fn a_flood_of_unknown_keys_causes_one_fetch() {
     let (clock, tasks) = (Held::new(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
-    let authenticator = issuer.authenticator(&clock, &tasks);
+    let authenticator = issuer.authenticator(&clock, &tasks).await;
     assert!(authenticator.authenticate(&token(&payload())).await.is_ok());
     for expected in [2, 3] {
         let calls: Vec<_> = (0..200)
@@ -116,7 +116,7 @@ async fn a_flood_of_unknown_keys_causes_one_fetch() {
 async fn keys_hold_while_the_issuer_is_down_but_not_for_ever() {
     let (clock, tasks) = (Held::new(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
-    let authenticator = issuer.authenticator(&clock, &tasks);
+    let authenticator = issuer.authenticator(&clock, &tasks).await;
     let token = token_by("ec", &SIGNERS.ec);
     let unknown = token_by("unknown", &SIGNERS.ec);
     assert!(authenticator.authenticate(&token).await.is_ok());
@@ -147,7 +147,7 @@ async fn an_issuer_that_never_answered_has_no_keys() {
     let oversized = json!({"keys": [ec_jwk("ec", &SIGNERS.ec)], "more": "a".repeat(300_000)});
     for jwks in [None, Some(json!({"keys": []})), Some(oversized)] {
         let issuer = Issuer::start(&tasks, jwks).await;
-        let authenticator = issuer.authenticator(&clock, &tasks);
+        let authenticator = issuer.authenticator(&clock, &tasks).await;
         let refused = authenticator.authenticate(&token(&payload())).await;
         assert_eq!(refused, Err(Error::KeysUnavailable));
     }
