@@ -5,6 +5,8 @@ mod remote;
 
 use std::{fs::File, io::Read as _, path::Path, sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret as _;
+
 use self::{fetch::Fetch, remote::Remote};
 use super::{Error, Keys, jws::Jws, keys::KeySet};
 use crate::{clock::Clock, http, tasks::Tasks};
@@ -33,8 +35,9 @@ impl Source {
                 .map_err(|fault| format!("{}: {fault}", path.display())),
             Keys::SharedSecret(source) => {
                 let secret = source.load().await.map_err(|it| it.to_string())?;
-                let keys = KeySet::shared(&secret).map_err(|fault| format!("{source}: {fault}"))?;
-                Ok(Self::Fixed(Arc::new(keys)))
+                KeySet::shared(secret.expose_secret().as_bytes())
+                    .map(|keys| Self::Fixed(Arc::new(keys)))
+                    .map_err(|fault| format!("{source}: {fault}"))
             }
             Keys::Url(url, how) => {
                 let client = http::client(&http::Options {

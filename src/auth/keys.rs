@@ -9,7 +9,6 @@ mod jwk;
 mod rsa;
 
 use aws_lc_rs::{hmac, signature::ParsedPublicKey};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::{Algorithm, Reason, jws::Jws, strict_json};
@@ -93,8 +92,7 @@ impl KeySet {
     ///
     /// # Errors
     /// If it is too short to be anything but guessed.
-    pub(super) fn shared(secret: &SecretString) -> Result<Self, String> {
-        let secret = secret.expose_secret().as_bytes();
+    pub(super) fn shared(secret: &[u8]) -> Result<Self, String> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(format!(
                 "it has {} bytes; a secret of at least {MIN_SECRET_BYTES} random ones is needed",

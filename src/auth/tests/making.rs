@@ -46,6 +46,11 @@ impl Held {
     pub(super) fn clock(&self) -> Clock {
         Clock::from_source(self.clone())
     }
+
+    /// How many there are who can ask it.
+    pub(super) fn users(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
 }
 
 impl Source for Held {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn run(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, Error> {
+pub(super) fn run(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, Error> {
     // Keys from a file: there is nothing to wait for.
     let mut work = std::pin::pin!(authenticator.authenticate(token));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -14,7 +14,7 @@ fn run(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, Error>
     }
 }
 
-static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
+pub(super) static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(authenticator(&Held::new()))
 });
