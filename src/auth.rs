@@ -32,7 +32,7 @@ mod jws;
 mod keys;
 mod strict_json;
 #[cfg(test)]
-mod tests;
+mod vectors;
 
 pub use algorithm::Algorithm;
 pub use error::{Error, Reason};

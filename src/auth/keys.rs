@@ -148,3 +148,26 @@ impl Verifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_key_set_is_read_or_refused(text in ".{0,100}", bytes: Vec<u8>) {
+            let _ = KeySet::parse(text.as_bytes());
+            let number = URL_SAFE_NO_PAD.encode(&bytes);
+            let set = json!({"keys": [
+                {"kty": "EC", "crv": "P-256", "x": number, "y": number},
+                {"kty": "OKP", "crv": "Ed25519", "x": number},
+                {"kty": "RSA", "n": number, "e": text},
+            ]});
+            let _ = KeySet::parse(set.to_string().as_bytes());
+        }
+    }
+}

@@ -33,3 +33,4 @@ mod serving;
 mod sites;
 mod streams;
 mod support;
+mod tokens;

@@ -24,7 +24,7 @@ fn headed(header: &Value, alg: &str) -> String {
 
 #[tokio::test]
 async fn a_good_token_says_who_calls() {
-    let authenticator = authenticator(&Held::new()).await;
+    let authenticator = authenticator(&held()).await;
     for (alg, kids) in PUBLIC {
         for kid in kids {
             let token = headed(&json!({"alg": alg, "kid": kid, "typ": "JWT"}), alg);
@@ -51,7 +51,7 @@ async fn a_good_token_says_who_calls() {
 
 #[tokio::test]
 async fn an_algorithm_is_bound_to_its_key_and_its_signature() {
-    let authenticator = authenticator(&Held::new()).await;
+    let authenticator = authenticator(&held()).await;
     for (claimed, right) in PUBLIC {
         for kid in ["ec", "ec384", "ed", "rsa", "rs256", "encryption"] {
             let header = json!({"alg": claimed, "kid": kid});
@@ -75,7 +75,7 @@ async fn an_algorithm_is_bound_to_its_key_and_its_signature() {
 
 #[tokio::test]
 async fn an_algorithm_that_the_issuer_is_not_allowed_is_refused() {
-    let clock = Held::new();
+    let clock = held();
     for allowed in Algorithm::ASYMMETRIC {
         let authenticator = authenticator_with(&clock, |it| it.algorithms = vec![allowed]).await;
         for (alg, kids) in PUBLIC {
@@ -93,7 +93,7 @@ async fn an_algorithm_that_the_issuer_is_not_allowed_is_refused() {
 #[tokio::test]
 async fn a_shared_secret_verifies_hs256_and_nothing_else() {
     let (issuer, _file) = sharing(SECRET);
-    let authenticator = start(vec![issuer], &Held::new()).await.unwrap();
+    let authenticator = start(vec![issuer], &held()).await.unwrap();
     for header in [
         json!({"alg": "HS256"}),
         json!({"alg": "HS256", "kid": "any"}),
@@ -141,7 +141,7 @@ fn spki(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_public_key_is_no_shared_secret() {
-    let authenticator = authenticator(&Held::new()).await;
+    let authenticator = authenticator(&held()).await;
     let point = SIGNERS.ec.public_key().as_ref().to_vec();
     let der = spki(SIGNERS.ec.public_key());
     let rsa = spki(SIGNERS.rsa.public_key());
@@ -172,7 +172,7 @@ async fn a_public_key_is_no_shared_secret() {
 async fn a_secret_that_can_be_guessed_stops_the_start() {
     for short in ["password", &SECRET[..31]] {
         let (issuer, _file) = sharing(short);
-        let faults = start(vec![issuer], &Held::new()).await.unwrap_err();
+        let faults = start(vec![issuer], &held()).await.unwrap_err();
         let fault = faults.0[0].to_string();
         assert!(
             fault.starts_with("auth.issuers[0].shared_secret: file /"),
@@ -192,7 +192,7 @@ async fn an_issuer_speaks_for_itself_alone() {
     let mut other = issuer(other_keys);
     other.issuer = "https://other.example".to_owned();
     let issuers = vec![issuer(keys), other, sharing];
-    let authenticator = start(issuers, &Held::new()).await.unwrap();
+    let authenticator = start(issuers, &held()).await.unwrap();
     let token = |iss: &str, alg: &str, by: &dyn Fn(&str) -> Vec<u8>| {
         let mut payload = payload();
         payload["iss"] = iss.into();

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use axum::{Router, body::Body, extract::State, http::StatusCode, routing::get};
 use bytes::Bytes;
 
+use keygate::clock;
+
 use super::*;
-use crate::clock;
 
 #[derive(Clone)]
 struct Issuer {
@@ -65,7 +66,7 @@ impl Issuer {
         issuer(Keys::jwks(&self.url).unwrap())
     }
 
-    async fn authenticator(&self, clock: &Held, tasks: &Tasks) -> Authenticator {
+    async fn authenticator(&self, clock: &Hand, tasks: &Tasks) -> Authenticator {
         let issuers = vec![self.settings()];
         let started = Authenticator::start(issuers, clock.clock(), tasks, None);
         started.await.unwrap()
@@ -83,7 +84,7 @@ fn token_by(kid: &str, key: &EcdsaKeyPair) -> String {
 
 #[tokio::test]
 async fn the_first_call_waits_for_the_first_keys() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     let authenticator = issuer.authenticator(&clock, &tasks).await;
     let caller = authenticator.authenticate(&token(&payload())).await;
@@ -93,7 +94,7 @@ async fn the_first_call_waits_for_the_first_keys() {
 
 #[tokio::test]
 async fn a_rotated_key_is_fetched_and_an_old_one_forgotten() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let old = json!({"keys": [ec_jwk("old", &SIGNERS.ec)]});
     let new = json!({"keys": [ec_jwk("new", &SIGNERS.other_ec)]});
     let issuer = Issuer::start(&tasks, Some(old)).await;
@@ -114,7 +115,7 @@ async fn a_rotated_key_is_fetched_and_an_old_one_forgotten() {
 
 #[tokio::test]
 async fn a_key_that_changes_under_its_kid_does_not_verify_what_it_did() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let old = json!({"keys": [ec_jwk("one", &SIGNERS.ec)]});
     let new = json!({"keys": [ec_jwk("one", &SIGNERS.other_ec)]});
     let issuer = Issuer::start(&tasks, Some(old)).await;
@@ -132,7 +133,7 @@ async fn a_key_that_changes_under_its_kid_does_not_verify_what_it_did() {
 
 #[tokio::test]
 async fn a_flood_of_unknown_keys_causes_one_fetch() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     let authenticator = issuer.authenticator(&clock, &tasks).await;
     assert!(authenticator.authenticate(&token(&payload())).await.is_ok());
@@ -148,7 +149,7 @@ async fn a_flood_of_unknown_keys_causes_one_fetch() {
             assert_eq!(call.await.unwrap(), Err(Reason::Key.into()));
         }
         assert_eq!(issuer.fetches(), expected);
-        clock.forward(Duration::from_secs(31));
+        clock.advance(Duration::from_secs(31));
     }
 }
 
@@ -165,7 +166,7 @@ async fn comes_back(authenticator: &Authenticator, token: &str) {
 
 #[tokio::test]
 async fn keys_hold_while_the_issuer_is_down_but_not_for_ever() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     for max_age in [60, 48 * 60] {
         issuer.publish(Some(jwks()));
@@ -182,12 +183,12 @@ async fn keys_hold_while_the_issuer_is_down_but_not_for_ever() {
 
         issuer.publish(None);
         let fetches = issuer.fetches();
-        clock.forward(Duration::from_secs((max_age - 1) * 60));
+        clock.advance(Duration::from_secs((max_age - 1) * 60));
         let refused = authenticator.authenticate(&unknown).await;
         assert_eq!(refused, Err(Reason::Key.into()));
         assert_eq!(issuer.fetches(), fetches + 1);
         assert!(authenticator.authenticate(&token).await.is_ok());
-        clock.forward(Duration::from_secs(2 * 60));
+        clock.advance(Duration::from_secs(2 * 60));
         let refused = authenticator.authenticate(&token).await;
         assert_eq!(refused, Err(Error::KeysUnavailable));
 
@@ -198,7 +199,7 @@ async fn keys_hold_while_the_issuer_is_down_but_not_for_ever() {
 
 #[tokio::test]
 async fn an_issuer_that_never_answered_has_no_keys() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let oversized = json!({"keys": [ec_jwk("ec", &SIGNERS.ec)], "more": "a".repeat(300_000)});
     for jwks in [None, Some(json!({"keys": []})), Some(oversized)] {
         let issuer = Issuer::start(&tasks, jwks).await;
@@ -210,7 +211,7 @@ async fn an_issuer_that_never_answered_has_no_keys() {
 
 #[tokio::test]
 async fn an_answer_without_end_and_one_from_elsewhere_are_none() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     for path in ["/elsewhere", "/slow"] {
         let mut issuer = Issuer::start(&tasks, Some(jwks())).await;
         issuer.url = issuer.url.replace("/jwks", path);
@@ -222,7 +223,7 @@ async fn an_answer_without_end_and_one_from_elsewhere_are_none() {
 
 #[tokio::test]
 async fn a_broken_key_among_good_ones_is_left_out() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let mut set = jwks();
     let private = json!({"kty": "EC", "crv": "P-256", "kid": "x", "x": "AA", "y": "AA", "d": "AA"});
     set["keys"].as_array_mut().unwrap().insert(0, private);
@@ -233,7 +234,7 @@ async fn a_broken_key_among_good_ones_is_left_out() {
 
 #[tokio::test]
 async fn what_was_fetched_outlives_a_new_start() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     let before = issuer.authenticator(&clock, &tasks).await;
     let token = token_by("ec", &SIGNERS.ec);
@@ -267,7 +268,7 @@ async fn what_was_fetched_outlives_a_new_start() {
 
 #[tokio::test]
 async fn fetching_ends_with_the_last_that_needs_it() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     let before = clock.users();
     let authenticator = issuer.authenticator(&clock, &tasks).await;
@@ -281,7 +282,7 @@ async fn fetching_ends_with_the_last_that_needs_it() {
 
 /// A clock that panics once when it is armed.
 struct Trap {
-    clock: Held,
+    clock: Hand,
     armed: Arc<AtomicBool>,
 }
 
@@ -299,7 +300,7 @@ impl clock::Source for Trap {
 
 #[tokio::test]
 async fn a_panic_while_keys_are_fetched_does_not_end_the_fetching() {
-    let (clock, tasks) = (Held::new(), Tasks::new());
+    let (clock, tasks) = (held(), Tasks::new());
     let issuer = Issuer::start(&tasks, Some(jwks())).await;
     // The first use of this clock is for the keys that the first fetch brings.
     let armed = Arc::new(AtomicBool::new(true));
@@ -316,7 +317,7 @@ async fn a_panic_while_keys_are_fetched_does_not_end_the_fetching() {
 
     // And it goes on.
     let fetches = issuer.fetches();
-    clock.forward(Duration::from_secs(31));
+    clock.advance(Duration::from_secs(31));
     issuer.publish(Some(json!({"keys": [ec_jwk("new", &SIGNERS.other_ec)]})));
     let new = token_by("new", &SIGNERS.other_ec);
     assert!(authenticator.authenticate(&new).await.is_ok());

@@ -1,17 +1,27 @@
-//! Tokens of our own making against the real verifier: keys are real, clocks
-//! are held.
+//! Tokens of our own making against the real verifier, and through the served
+//! port: keys are real, clocks are held.
 
 use std::{
     sync::{Arc, LazyLock, Mutex},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
+use http::{HeaderMap, header::AUTHORIZATION};
+use keygate::{
+    auth::{
+        Algorithm, Authenticator, Caller, Error, Issuer, Keys, MAX_TOKEN_BYTES, Reason, TokenType,
+        bearer,
+    },
+    clock::Clock,
+    settings::Faults,
+    tasks::Tasks,
+    upstream::credentials::Source,
+};
 use serde_json::{Value, json};
 
 use self::making::*;
-use super::*;
-use crate::upstream::credentials::Source;
+use crate::support::clock::Hand;
 
 mod algorithms;
 mod forged;
@@ -19,16 +29,15 @@ mod fuzz;
 mod making;
 mod properties;
 mod remote;
-mod vectors;
 
 #[tokio::test]
 async fn a_remembered_token_still_expires() {
-    let clock = Held::new();
+    let clock = held();
     let authenticator = authenticator(&clock).await;
     let token = token(&payload());
-    clock.forward(Duration::from_secs(299));
+    clock.advance(Duration::from_secs(299));
     assert!(authenticator.authenticate(&token).await.is_ok());
-    clock.forward(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1));
     assert_eq!(
         authenticator.authenticate(&token).await,
         Err(Error::Expired)
@@ -37,7 +46,7 @@ async fn a_remembered_token_still_expires() {
 
 #[tokio::test]
 async fn a_token_is_of_the_type_that_its_issuer_is_held_to() {
-    let clock = Held::new();
+    let clock = held();
     let typ = Some(TokenType::new("at+jwt"));
     let authenticator = authenticator_with(&clock, |it| it.typ = typ).await;
     for (typ, right) in [
@@ -64,7 +73,7 @@ async fn a_token_is_of_the_type_that_its_issuer_is_held_to() {
 
 #[tokio::test]
 async fn a_token_does_not_outlive_the_age_that_it_may_have() {
-    let clock = Held::new();
+    let clock = held();
     let age = Some(Duration::from_secs(60));
     let authenticator = authenticator_with(&clock, |it| it.max_token_age = age).await;
     let good = token(&payload());
@@ -84,16 +93,16 @@ async fn a_token_does_not_outlive_the_age_that_it_may_have() {
     short["exp"] = (NOW + 30).into();
     let found = authenticator.authenticate(&token(&short)).await.unwrap();
     assert_eq!(found.expires_at, ends_at - Duration::from_secs(30));
-    clock.forward(Duration::from_secs(59));
+    clock.advance(Duration::from_secs(59));
     assert!(authenticator.authenticate(&good).await.is_ok());
-    clock.forward(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1));
     let found = authenticator.authenticate(&good).await;
     assert_eq!(found, Err(Error::Expired), "though it was remembered");
 }
 
 #[tokio::test]
 async fn an_issuers_clock_may_be_ahead_as_far_as_the_settings_say() {
-    let clock = Held::new();
+    let clock = held();
     for leeway in [0, 5, 300] {
         let ahead = Duration::from_secs(leeway);
         let authenticator = authenticator_with(&clock, |it| it.clock_leeway = ahead).await;
@@ -164,7 +173,7 @@ async fn a_broken_key_file_stops_the_start() {
     ] {
         let file = file(&text);
         let issuers = vec![issuer(Keys::File(file.to_path_buf()))];
-        let faults = start(issuers, &Held::new()).await.unwrap_err();
+        let faults = start(issuers, &held()).await.unwrap_err();
         assert_eq!(faults.0.len(), 1);
         let fault = faults.0[0].to_string();
         assert!(fault.starts_with("auth.issuers[0].jwks: /"), "{fault}");
@@ -183,7 +192,7 @@ async fn every_fault_of_the_settings_is_told_at_once() {
     secret.keys = Keys::SharedSecret(Source::File("/nowhere/secret".into()));
     secret.algorithms = vec![Algorithm::Hs256, Algorithm::Es256];
     let issuers = vec![broken, secret];
-    let faults = start(issuers, &Held::new()).await.unwrap_err();
+    let faults = start(issuers, &held()).await.unwrap_err();
     let paths: Vec<_> = faults.0.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(
         paths,

@@ -389,7 +389,7 @@ fn table() -> Vec<(&'static str, String, Error)> {
 
 #[tokio::test]
 async fn forged_tokens_are_refused() {
-    let authenticator = authenticator(&Held::new()).await;
+    let authenticator = authenticator(&held()).await;
     let good = token(&payload());
     assert!(authenticator.authenticate(&good).await.is_ok());
     for (name, token, expected) in table() {
@@ -404,7 +404,7 @@ async fn forged_tokens_are_refused() {
 
 #[tokio::test]
 async fn sane_variations_are_let_in() {
-    let authenticator = authenticator(&Held::new()).await;
+    let authenticator = authenticator(&held()).await;
     for token in [
         with("aud", json!(["else", "gate"])),
         with("nbf", (NOW + 30).into()),

@@ -4,10 +4,11 @@
 
 use std::{env, fs, path::Path};
 
-use ::base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 
 use self::Deviation::{Refused, SameAs};
-use super::*;
+use super::{jws, keys};
 
 /// Why a vector is answered otherwise than it says.
 enum Deviation {

@@ -1,28 +1,21 @@
 //! Keys, tokens and a clock of our own making.
 
-use std::{
-    io::Write as _,
-    sync::{Arc, LazyLock, Mutex},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::io::Write as _;
 
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-        Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
-        RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
-        RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, Ed25519KeyPair,
+        RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+        RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempPath};
 
-use super::super::*;
-use crate::{clock::Source, upstream::credentials};
+use super::*;
 
 /// The time of day in these tests, in seconds since the epoch.
 pub(super) const NOW: u64 = 1_900_000_000;
@@ -30,37 +23,9 @@ pub(super) const ISSUER: &str = "https://issuer.example";
 /// What an issuer with a shared secret shares.
 pub(super) const SECRET: &str = "a-secret-of-more-than-32-characters-0123456789";
 
-/// A clock that stands still until it is moved.
-#[derive(Clone)]
-pub(super) struct Held(Arc<Mutex<Duration>>, Instant);
-
-impl Held {
-    pub(super) fn new() -> Self {
-        Self(Arc::default(), Clock::system().instant())
-    }
-
-    pub(super) fn forward(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
-    }
-
-    pub(super) fn clock(&self) -> Clock {
-        Clock::from_source(self.clone())
-    }
-
-    /// How many there are who can ask it.
-    pub(super) fn users(&self) -> usize {
-        Arc::strong_count(&self.0)
-    }
-}
-
-impl Source for Held {
-    fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(NOW) + *self.0.lock().unwrap()
-    }
-
-    fn instant(&self) -> Instant {
-        self.1 + *self.0.lock().unwrap()
-    }
+/// A clock that stands still at [`NOW`].
+pub(super) fn held() -> Hand {
+    Hand::at(UNIX_EPOCH + Duration::from_secs(NOW))
 }
 
 pub(super) struct Signers {
@@ -206,18 +171,18 @@ pub(super) fn keys_file(jwks: &Value) -> (Keys, TempPath) {
     (Keys::File(file.to_path_buf()), file)
 }
 
-pub(super) async fn start(issuers: Vec<Issuer>, clock: &Held) -> Result<Authenticator, Faults> {
+pub(super) async fn start(issuers: Vec<Issuer>, clock: &Hand) -> Result<Authenticator, Faults> {
     Authenticator::start(issuers, clock.clock(), &Tasks::new(), None).await
 }
 
 /// One that trusts [`jwks`].
-pub(super) async fn authenticator(clock: &Held) -> Authenticator {
+pub(super) async fn authenticator(clock: &Hand) -> Authenticator {
     authenticator_with(clock, |_| {}).await
 }
 
 /// The same with other settings.
 pub(super) async fn authenticator_with(
-    clock: &Held,
+    clock: &Hand,
     change: impl FnOnce(&mut Issuer),
 ) -> Authenticator {
     let (keys, _file) = keys_file(&jwks());
@@ -229,6 +194,6 @@ pub(super) async fn authenticator_with(
 /// An issuer that shares [`SECRET`], or another one.
 pub(super) fn sharing(secret: &str) -> (Issuer, TempPath) {
     let file = file(secret);
-    let source = credentials::Source::File(file.to_path_buf());
+    let source = Source::File(file.to_path_buf());
     (issuer(Keys::SharedSecret(source)), file)
 }

@@ -9,7 +9,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, env};
 
-use ::base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, jwk::JwkSet};
 use proptest::{
     prelude::*,
