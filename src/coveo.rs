@@ -16,7 +16,10 @@ use serde_json::value::RawValue;
 
 use crate::{
     contract::proto::keygate::coveo::v1::Region,
-    gateway::operation::{Found, Vendor},
+    gateway::{
+        operation::{Found, Vendor},
+        request::check_place,
+    },
     json::{self, Field as _, Members},
     status::Violation,
 };
@@ -79,16 +82,10 @@ fn words(members: Members<'_>) -> Option<String> {
 /// The violation, if it is a name that no organization can have, or no region that
 /// this version knows.
 pub fn address(organization_id: &str, region: i32) -> Result<String, Violation> {
-    // it stands in records and statuses, so it is bounded
-    const LONGEST: usize = 64;
-    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
     if organization_id.is_empty() {
         return Err(Violation::new("organization_id", "is required"));
     }
-    if organization_id.len() > LONGEST || !organization_id.bytes().all(is_plain) {
-        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
-        return Err(Violation::new("organization_id", fault));
-    }
+    check_place("organization_id", organization_id)?;
     let region = Region::try_from(region)
         .map_err(|_| Violation::new("region", "must be a region of this version"))?;
     let region = region::name(region).unwrap_or("*");

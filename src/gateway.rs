@@ -7,6 +7,7 @@ pub mod interpret;
 mod narrow;
 pub mod operation;
 pub mod request;
+pub mod service;
 pub mod stream;
 mod work;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 pub use operation::{Operation, Plan};
+pub(crate) use service::service;
 pub use stream::{Items, Pages};
 
 use crate::{

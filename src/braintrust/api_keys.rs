@@ -1,7 +1,5 @@
 //! `keygate.braintrust.v1.ApiKeyService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::operation::{Collection, Filter, Page, operation, pages};
 use crate::{
     contract::proto::keygate::braintrust::v1::{
@@ -9,7 +7,7 @@ use crate::{
         GetApiKeyRequest, GetApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
         StreamApiKeysRequest, StreamApiKeysResponse, api_key_service_server::ApiKeyService,
     },
-    gateway::{Gateway, Items},
+    gateway::service,
 };
 
 const API_KEYS: Collection = Collection {
@@ -69,43 +67,18 @@ operation! {
     |it, violations| API_KEYS.delete(it.api_key_id, violations)
 }
 
-#[async_trait]
-impl ApiKeyService for Gateway {
-    async fn list_api_keys(
-        &self,
-        request: Request<ListApiKeysRequest>,
-    ) -> Result<Response<ListApiKeysResponse>, Status> {
-        self.unary::<ListApiKeys>(request).await
-    }
-
-    type StreamApiKeysStream = Items<StreamApiKeysResponse>;
-
-    async fn stream_api_keys(
-        &self,
-        request: Request<StreamApiKeysRequest>,
-    ) -> Result<Response<Self::StreamApiKeysStream>, Status> {
-        self.stream::<StreamApiKeys>(request).await
-    }
-
-    async fn create_api_key(
-        &self,
-        request: Request<CreateApiKeyRequest>,
-    ) -> Result<Response<CreateApiKeyResponse>, Status> {
-        const METHOD: &str = "keygate.braintrust.v1.ApiKeyService/CreateApiKey";
-        self.not_offered(METHOD, request).await
-    }
-
-    async fn get_api_key(
-        &self,
-        request: Request<GetApiKeyRequest>,
-    ) -> Result<Response<GetApiKeyResponse>, Status> {
-        self.unary::<GetApiKey>(request).await
-    }
-
-    async fn delete_api_key(
-        &self,
-        request: Request<DeleteApiKeyRequest>,
-    ) -> Result<Response<DeleteApiKeyResponse>, Status> {
-        self.unary::<DeleteApiKey>(request).await
-    }
+service! {
+    ApiKeyService,
+    unary: {
+        list_api_keys => ListApiKeys,
+        get_api_key => GetApiKey,
+        delete_api_key => DeleteApiKey,
+    },
+    streams: {
+        stream_api_keys, StreamApiKeysStream => StreamApiKeys,
+    },
+    not_offered: {
+        create_api_key(CreateApiKeyRequest => CreateApiKeyResponse)
+            => "keygate.braintrust.v1.ApiKeyService/CreateApiKey",
+    },
 }

@@ -145,14 +145,17 @@ impl Collection {
     pub(super) fn create(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
         Plan {
             name: Some(new.name.clone()),
-            ..self.plan(self.new(Method::POST, &new, violations), Target::Collection)
+            ..self.plan(
+                self.with_body(Method::POST, &new, violations),
+                Target::Collection,
+            )
         }
     }
 
     /// What is there under the name is looked for in all organizations: to take
     /// one key too many for the one that is replaced is safe.
     pub(super) fn replace(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
-        let request = self.new(Method::PUT, &new, violations);
+        let request = self.with_body(Method::PUT, &new, violations);
         let mut same_name = Query::new(self.path, violations);
         same_name.push("limit", &super::SOUGHT.to_string());
         same_name.push(self.name_filter, &new.name);
@@ -164,7 +167,7 @@ impl Collection {
         }
     }
 
-    fn new(&self, method: Method, new: &New, violations: &mut Vec<Violation>) -> Request {
+    fn with_body(&self, method: Method, new: &New, violations: &mut Vec<Violation>) -> Request {
         check_name(Some(&new.name), violations);
         check_id("service_account_id", &new.service_account_id, violations);
         check_text("org_name", new.org_name.as_deref(), violations);

@@ -1,7 +1,5 @@
 //! `keygate.braintrust.v1.ServiceTokenService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::operation::{Collection, Filter, New, Page, operation, pages};
 use crate::{
     contract::proto::keygate::braintrust::v1::{
@@ -11,7 +9,7 @@ use crate::{
         ReplaceServiceTokenResponse, StreamServiceTokensRequest, StreamServiceTokensResponse,
         service_token_service_server::ServiceTokenService,
     },
-    gateway::{Gateway, Items},
+    gateway::service,
 };
 
 const SERVICE_TOKENS: Collection = Collection {
@@ -99,49 +97,16 @@ operation! {
     |it, violations| SERVICE_TOKENS.delete(it.service_token_id, violations)
 }
 
-#[async_trait]
-impl ServiceTokenService for Gateway {
-    async fn list_service_tokens(
-        &self,
-        request: Request<ListServiceTokensRequest>,
-    ) -> Result<Response<ListServiceTokensResponse>, Status> {
-        self.unary::<ListServiceTokens>(request).await
-    }
-
-    type StreamServiceTokensStream = Items<StreamServiceTokensResponse>;
-
-    async fn stream_service_tokens(
-        &self,
-        request: Request<StreamServiceTokensRequest>,
-    ) -> Result<Response<Self::StreamServiceTokensStream>, Status> {
-        self.stream::<StreamServiceTokens>(request).await
-    }
-
-    async fn create_service_token(
-        &self,
-        request: Request<CreateServiceTokenRequest>,
-    ) -> Result<Response<CreateServiceTokenResponse>, Status> {
-        self.unary::<CreateServiceToken>(request).await
-    }
-
-    async fn replace_service_token(
-        &self,
-        request: Request<ReplaceServiceTokenRequest>,
-    ) -> Result<Response<ReplaceServiceTokenResponse>, Status> {
-        self.unary::<ReplaceServiceToken>(request).await
-    }
-
-    async fn get_service_token(
-        &self,
-        request: Request<GetServiceTokenRequest>,
-    ) -> Result<Response<GetServiceTokenResponse>, Status> {
-        self.unary::<GetServiceToken>(request).await
-    }
-
-    async fn delete_service_token(
-        &self,
-        request: Request<DeleteServiceTokenRequest>,
-    ) -> Result<Response<DeleteServiceTokenResponse>, Status> {
-        self.unary::<DeleteServiceToken>(request).await
-    }
+service! {
+    ServiceTokenService,
+    unary: {
+        list_service_tokens => ListServiceTokens,
+        create_service_token => CreateServiceToken,
+        replace_service_token => ReplaceServiceToken,
+        get_service_token => GetServiceToken,
+        delete_service_token => DeleteServiceToken,
+    },
+    streams: {
+        stream_service_tokens, StreamServiceTokensStream => StreamServiceTokens,
+    },
 }

@@ -41,8 +41,8 @@ pub(super) struct Args {
     /// How long every answer of a vendor takes at least, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     upstream_latency: u64,
-    /// Put the vendors into One-Time Read mode: a key's value is shown when it
-    /// is created, and never again
+    /// Put Datadog's organizations into One-Time Read mode: a key's value is
+    /// shown when it is created, and never again
     #[arg(long)]
     one_time_read: bool,
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     http::endpoint,
     settings::{Item, Read, Table, list},
+    upstream::registry,
 };
 
 impl Read for SocketAddr {
@@ -124,20 +125,16 @@ impl Read for Origin {
     }
 }
 
-/// A part of an upstream's name.
+/// The last part of an upstream's name.
 pub(super) struct Name(pub(super) String);
 
 impl Read for Name {
     fn read(item: &Item<'_>) -> Option<Self> {
         let name = item.string()?;
-        let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-        let starts = name.starts_with(|it: char| it.is_ascii_alphanumeric());
-        if starts && name.len() <= 64 && name.bytes().all(is_plain) {
+        if registry::is_last_part(name) {
             return Some(Self(name.to_owned()));
         }
-        item.fault(
-            "this must be 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit",
-        );
+        item.fault(format!("this must be {}", registry::LAST_PART));
         None
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use tonic::{Request, Response, Status, async_trait};
 
 use super::{privileges, settings::Settings};
 use crate::{
@@ -18,10 +17,11 @@ use crate::{
         UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
     gateway::{
-        Gateway, Plan,
+        Plan,
         answers::{bare, read},
         operation::{Completion, Inspect, Scopes, Target},
         request::{Query, body, check_id, check_name_in},
+        service,
     },
     status::Violation,
     upstream,
@@ -354,89 +354,20 @@ operation! {
     }
 }
 
-#[async_trait]
-impl ApiKeyService for Gateway {
-    async fn list_api_keys(
-        &self,
-        request: Request<ListApiKeysRequest>,
-    ) -> Result<Response<ListApiKeysResponse>, Status> {
-        self.unary::<ListApiKeys>(request).await
-    }
-
-    async fn create_api_key(
-        &self,
-        request: Request<CreateApiKeyRequest>,
-    ) -> Result<Response<CreateApiKeyResponse>, Status> {
-        self.unary::<CreateApiKey>(request).await
-    }
-
-    async fn get_api_key(
-        &self,
-        request: Request<GetApiKeyRequest>,
-    ) -> Result<Response<GetApiKeyResponse>, Status> {
-        self.unary::<GetApiKey>(request).await
-    }
-
-    async fn update_api_key(
-        &self,
-        request: Request<UpdateApiKeyRequest>,
-    ) -> Result<Response<UpdateApiKeyResponse>, Status> {
-        self.unary::<UpdateApiKey>(request).await
-    }
-
-    async fn activate_api_key(
-        &self,
-        request: Request<ActivateApiKeyRequest>,
-    ) -> Result<Response<ActivateApiKeyResponse>, Status> {
-        self.unary::<ActivateApiKey>(request).await
-    }
-
-    async fn disable_api_key(
-        &self,
-        request: Request<DisableApiKeyRequest>,
-    ) -> Result<Response<DisableApiKeyResponse>, Status> {
-        self.unary::<DisableApiKey>(request).await
-    }
-
-    async fn extend_api_key(
-        &self,
-        request: Request<ExtendApiKeyRequest>,
-    ) -> Result<Response<ExtendApiKeyResponse>, Status> {
-        self.unary::<ExtendApiKey>(request).await
-    }
-
-    async fn duplicate_api_key(
-        &self,
-        request: Request<DuplicateApiKeyRequest>,
-    ) -> Result<Response<DuplicateApiKeyResponse>, Status> {
-        self.unary::<DuplicateApiKey>(request).await
-    }
-
-    async fn delete_api_key(
-        &self,
-        request: Request<DeleteApiKeyRequest>,
-    ) -> Result<Response<DeleteApiKeyResponse>, Status> {
-        self.unary::<DeleteApiKey>(request).await
-    }
-
-    async fn bulk_delete_api_keys(
-        &self,
-        request: Request<BulkDeleteApiKeysRequest>,
-    ) -> Result<Response<BulkDeleteApiKeysResponse>, Status> {
-        self.unary::<BulkDeleteApiKeys>(request).await
-    }
-
-    async fn bulk_activate_api_keys(
-        &self,
-        request: Request<BulkActivateApiKeysRequest>,
-    ) -> Result<Response<BulkActivateApiKeysResponse>, Status> {
-        self.unary::<BulkActivateApiKeys>(request).await
-    }
-
-    async fn bulk_disable_api_keys(
-        &self,
-        request: Request<BulkDisableApiKeysRequest>,
-    ) -> Result<Response<BulkDisableApiKeysResponse>, Status> {
-        self.unary::<BulkDisableApiKeys>(request).await
-    }
+service! {
+    ApiKeyService,
+    unary: {
+        list_api_keys => ListApiKeys,
+        create_api_key => CreateApiKey,
+        get_api_key => GetApiKey,
+        update_api_key => UpdateApiKey,
+        activate_api_key => ActivateApiKey,
+        disable_api_key => DisableApiKey,
+        extend_api_key => ExtendApiKey,
+        duplicate_api_key => DuplicateApiKey,
+        delete_api_key => DeleteApiKey,
+        bulk_delete_api_keys => BulkDeleteApiKeys,
+        bulk_activate_api_keys => BulkActivateApiKeys,
+        bulk_disable_api_keys => BulkDisableApiKeys,
+    },
 }

@@ -1,7 +1,5 @@
 //! `keygate.datadog.v2.ApiKeyService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{
     answers::pages,
     operation::{API_KEY, Attributes, Collection, operation},
@@ -14,7 +12,7 @@ use crate::{
         ListApiKeysResponse, StreamApiKeysRequest, StreamApiKeysResponse, UpdateApiKeyRequest,
         UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
-    gateway::{Gateway, Items, operation::Scopes::NotApplicable, request::check_name},
+    gateway::{operation::Scopes::NotApplicable, request::check_name, service},
 };
 
 const API_KEYS: Collection = Collection::new(
@@ -50,17 +48,8 @@ fn include(include: ApiKeyInclude) -> Option<&'static str> {
 macro_rules! filtered {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
-            .time(
-                "created_at_start",
-                "filter[created_at][start]",
-                $it.created_at_start.as_ref(),
-            )
-            .time(
-                "created_at_end",
-                "filter[created_at][end]",
-                $it.created_at_end.as_ref(),
-            )
+            .filter($it.filter.as_deref())
+            .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .time(
                 "modified_at_start",
                 "filter[modified_at][start]",
@@ -158,49 +147,16 @@ operation! {
     }
 }
 
-#[async_trait]
-impl ApiKeyService for Gateway {
-    async fn list_api_keys(
-        &self,
-        request: Request<ListApiKeysRequest>,
-    ) -> Result<Response<ListApiKeysResponse>, Status> {
-        self.unary::<ListApiKeys>(request).await
-    }
-
-    type StreamApiKeysStream = Items<StreamApiKeysResponse>;
-
-    async fn stream_api_keys(
-        &self,
-        request: Request<StreamApiKeysRequest>,
-    ) -> Result<Response<Self::StreamApiKeysStream>, Status> {
-        self.stream::<StreamApiKeys>(request).await
-    }
-
-    async fn create_api_key(
-        &self,
-        request: Request<CreateApiKeyRequest>,
-    ) -> Result<Response<CreateApiKeyResponse>, Status> {
-        self.unary::<CreateApiKey>(request).await
-    }
-
-    async fn get_api_key(
-        &self,
-        request: Request<GetApiKeyRequest>,
-    ) -> Result<Response<GetApiKeyResponse>, Status> {
-        self.unary::<GetApiKey>(request).await
-    }
-
-    async fn update_api_key(
-        &self,
-        request: Request<UpdateApiKeyRequest>,
-    ) -> Result<Response<UpdateApiKeyResponse>, Status> {
-        self.unary::<UpdateApiKey>(request).await
-    }
-
-    async fn delete_api_key(
-        &self,
-        request: Request<DeleteApiKeyRequest>,
-    ) -> Result<Response<DeleteApiKeyResponse>, Status> {
-        self.unary::<DeleteApiKey>(request).await
-    }
+service! {
+    ApiKeyService,
+    unary: {
+        list_api_keys => ListApiKeys,
+        create_api_key => CreateApiKey,
+        get_api_key => GetApiKey,
+        update_api_key => UpdateApiKey,
+        delete_api_key => DeleteApiKey,
+    },
+    streams: {
+        stream_api_keys, StreamApiKeysStream => StreamApiKeys,
+    },
 }

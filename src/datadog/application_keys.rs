@@ -1,8 +1,6 @@
 //! `keygate.datadog.v2.ApplicationKeyService` and
 //! `CurrentUserApplicationKeyService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{
     answers::pages,
     operation::{APPLICATION_KEY, Attributes, Collection, operation, scopes},
@@ -25,7 +23,7 @@ use crate::{
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Gateway, Items, Plan, operation::Scopes::Unscoped, request::check_name},
+    gateway::{Plan, operation::Scopes::Unscoped, request::check_name, service},
     status::Violation,
 };
 
@@ -66,17 +64,8 @@ fn include(include: ApplicationKeyInclude) -> Option<&'static str> {
 macro_rules! filtered {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
-            .time(
-                "created_at_start",
-                "filter[created_at][start]",
-                $it.created_at_start.as_ref(),
-            )
-            .time(
-                "created_at_end",
-                "filter[created_at][end]",
-                $it.created_at_end.as_ref(),
-            )
+            .filter($it.filter.as_deref())
+            .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .include(&$it.include, include)
     };
 }
@@ -224,90 +213,29 @@ operation! {
     }
 }
 
-#[async_trait]
-impl ApplicationKeyService for Gateway {
-    async fn list_application_keys(
-        &self,
-        request: Request<ListApplicationKeysRequest>,
-    ) -> Result<Response<ListApplicationKeysResponse>, Status> {
-        self.unary::<ListApplicationKeys>(request).await
-    }
-
-    type StreamApplicationKeysStream = Items<StreamApplicationKeysResponse>;
-
-    async fn stream_application_keys(
-        &self,
-        request: Request<StreamApplicationKeysRequest>,
-    ) -> Result<Response<Self::StreamApplicationKeysStream>, Status> {
-        self.stream::<StreamApplicationKeys>(request).await
-    }
-
-    async fn get_application_key(
-        &self,
-        request: Request<GetApplicationKeyRequest>,
-    ) -> Result<Response<GetApplicationKeyResponse>, Status> {
-        self.unary::<GetApplicationKey>(request).await
-    }
-
-    async fn update_application_key(
-        &self,
-        request: Request<UpdateApplicationKeyRequest>,
-    ) -> Result<Response<UpdateApplicationKeyResponse>, Status> {
-        self.unary::<UpdateApplicationKey>(request).await
-    }
-
-    async fn delete_application_key(
-        &self,
-        request: Request<DeleteApplicationKeyRequest>,
-    ) -> Result<Response<DeleteApplicationKeyResponse>, Status> {
-        self.unary::<DeleteApplicationKey>(request).await
-    }
+service! {
+    ApplicationKeyService,
+    unary: {
+        list_application_keys => ListApplicationKeys,
+        get_application_key => GetApplicationKey,
+        update_application_key => UpdateApplicationKey,
+        delete_application_key => DeleteApplicationKey,
+    },
+    streams: {
+        stream_application_keys, StreamApplicationKeysStream => StreamApplicationKeys,
+    },
 }
 
-#[async_trait]
-impl CurrentUserApplicationKeyService for Gateway {
-    async fn list_current_user_application_keys(
-        &self,
-        request: Request<ListCurrentUserApplicationKeysRequest>,
-    ) -> Result<Response<ListCurrentUserApplicationKeysResponse>, Status> {
-        self.unary::<ListCurrentUserApplicationKeys>(request).await
-    }
-
-    type StreamCurrentUserApplicationKeysStream = Items<StreamCurrentUserApplicationKeysResponse>;
-
-    async fn stream_current_user_application_keys(
-        &self,
-        request: Request<StreamCurrentUserApplicationKeysRequest>,
-    ) -> Result<Response<Self::StreamCurrentUserApplicationKeysStream>, Status> {
-        self.stream::<StreamCurrentUserApplicationKeys>(request)
-            .await
-    }
-
-    async fn create_current_user_application_key(
-        &self,
-        request: Request<CreateCurrentUserApplicationKeyRequest>,
-    ) -> Result<Response<CreateCurrentUserApplicationKeyResponse>, Status> {
-        self.unary::<CreateCurrentUserApplicationKey>(request).await
-    }
-
-    async fn get_current_user_application_key(
-        &self,
-        request: Request<GetCurrentUserApplicationKeyRequest>,
-    ) -> Result<Response<GetCurrentUserApplicationKeyResponse>, Status> {
-        self.unary::<GetCurrentUserApplicationKey>(request).await
-    }
-
-    async fn update_current_user_application_key(
-        &self,
-        request: Request<UpdateCurrentUserApplicationKeyRequest>,
-    ) -> Result<Response<UpdateCurrentUserApplicationKeyResponse>, Status> {
-        self.unary::<UpdateCurrentUserApplicationKey>(request).await
-    }
-
-    async fn delete_current_user_application_key(
-        &self,
-        request: Request<DeleteCurrentUserApplicationKeyRequest>,
-    ) -> Result<Response<DeleteCurrentUserApplicationKeyResponse>, Status> {
-        self.unary::<DeleteCurrentUserApplicationKey>(request).await
-    }
+service! {
+    CurrentUserApplicationKeyService,
+    unary: {
+        list_current_user_application_keys => ListCurrentUserApplicationKeys,
+        create_current_user_application_key => CreateCurrentUserApplicationKey,
+        get_current_user_application_key => GetCurrentUserApplicationKey,
+        update_current_user_application_key => UpdateCurrentUserApplicationKey,
+        delete_current_user_application_key => DeleteCurrentUserApplicationKey,
+    },
+    streams: {
+        stream_current_user_application_keys, StreamCurrentUserApplicationKeysStream => StreamCurrentUserApplicationKeys,
+    },
 }

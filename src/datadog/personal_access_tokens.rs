@@ -1,7 +1,6 @@
 //! `keygate.datadog.v2.PersonalAccessTokenService`.
 
 use prost_types::Timestamp;
-use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     answers::pages,
@@ -20,9 +19,10 @@ use crate::{
         personal_access_token_service_server::PersonalAccessTokenService,
     },
     gateway::{
-        Gateway, Items, Plan,
+        Plan,
         operation::Scopes::These,
         request::{check_name, rfc3339},
+        service,
     },
     status::Violation,
 };
@@ -61,7 +61,7 @@ pub(super) fn include(include: AccessTokenInclude) -> Option<&'static str> {
 macro_rules! filtered {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
+            .filter($it.filter.as_deref())
             .texts("owned_by", "filter[owned_by]", &$it.owned_by)
             .flag("filter[leaked]", $it.leaked)
             .include(&$it.include, include)
@@ -180,49 +180,16 @@ operation! {
     }
 }
 
-#[async_trait]
-impl PersonalAccessTokenService for Gateway {
-    async fn list_personal_access_tokens(
-        &self,
-        request: Request<ListPersonalAccessTokensRequest>,
-    ) -> Result<Response<ListPersonalAccessTokensResponse>, Status> {
-        self.unary::<ListPersonalAccessTokens>(request).await
-    }
-
-    type StreamPersonalAccessTokensStream = Items<StreamPersonalAccessTokensResponse>;
-
-    async fn stream_personal_access_tokens(
-        &self,
-        request: Request<StreamPersonalAccessTokensRequest>,
-    ) -> Result<Response<Self::StreamPersonalAccessTokensStream>, Status> {
-        self.stream::<StreamPersonalAccessTokens>(request).await
-    }
-
-    async fn create_personal_access_token(
-        &self,
-        request: Request<CreatePersonalAccessTokenRequest>,
-    ) -> Result<Response<CreatePersonalAccessTokenResponse>, Status> {
-        self.unary::<CreatePersonalAccessToken>(request).await
-    }
-
-    async fn get_personal_access_token(
-        &self,
-        request: Request<GetPersonalAccessTokenRequest>,
-    ) -> Result<Response<GetPersonalAccessTokenResponse>, Status> {
-        self.unary::<GetPersonalAccessToken>(request).await
-    }
-
-    async fn update_personal_access_token(
-        &self,
-        request: Request<UpdatePersonalAccessTokenRequest>,
-    ) -> Result<Response<UpdatePersonalAccessTokenResponse>, Status> {
-        self.unary::<UpdatePersonalAccessToken>(request).await
-    }
-
-    async fn revoke_personal_access_token(
-        &self,
-        request: Request<RevokePersonalAccessTokenRequest>,
-    ) -> Result<Response<RevokePersonalAccessTokenResponse>, Status> {
-        self.unary::<RevokePersonalAccessToken>(request).await
-    }
+service! {
+    PersonalAccessTokenService,
+    unary: {
+        list_personal_access_tokens => ListPersonalAccessTokens,
+        create_personal_access_token => CreatePersonalAccessToken,
+        get_personal_access_token => GetPersonalAccessToken,
+        update_personal_access_token => UpdatePersonalAccessToken,
+        revoke_personal_access_token => RevokePersonalAccessToken,
+    },
+    streams: {
+        stream_personal_access_tokens, StreamPersonalAccessTokensStream => StreamPersonalAccessTokens,
+    },
 }

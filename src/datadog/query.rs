@@ -1,5 +1,7 @@
 //! Queries as Datadog writes them: pages, sort orders, related resources.
 
+use prost_types::Timestamp;
+
 pub use crate::gateway::request::Query;
 
 impl Query<'_> {
@@ -12,6 +14,19 @@ impl Query<'_> {
             None => {}
         }
         self.count("page_number", "page[number]", number)
+    }
+
+    /// `filter`: a part of the name.
+    #[must_use]
+    pub fn filter(self, part: Option<&str>) -> Self {
+        self.text("filter", "filter", part)
+    }
+
+    /// `filter[created_at][start]` and `filter[created_at][end]`.
+    #[must_use]
+    pub fn created_at(self, start: Option<&Timestamp>, end: Option<&Timestamp>) -> Self {
+        self.time("created_at_start", "filter[created_at][start]", start)
+            .time("created_at_end", "filter[created_at][end]", end)
     }
 
     /// A value of a closed set by its number; 0 is none. `known` gives upstream's

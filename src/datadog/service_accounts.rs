@@ -1,8 +1,6 @@
 //! `keygate.datadog.v2.ServiceAccountKeyService`: the same keys and tokens as
 //! elsewhere, below the service account that they belong to.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{
     answers::pages,
     application_keys,
@@ -26,7 +24,7 @@ use crate::{
         UpdateServiceAccountApplicationKeyRequest, UpdateServiceAccountApplicationKeyResponse,
         service_account_key_service_server::ServiceAccountKeyService,
     },
-    gateway::{Gateway, Items},
+    gateway::service,
     status::Violation,
 };
 
@@ -58,17 +56,8 @@ fn tokens(account: String, violations: &mut Vec<Violation>) -> Collection {
 macro_rules! filtered_keys {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
-            .time(
-                "created_at_start",
-                "filter[created_at][start]",
-                $it.created_at_start.as_ref(),
-            )
-            .time(
-                "created_at_end",
-                "filter[created_at][end]",
-                $it.created_at_end.as_ref(),
-            )
+            .filter($it.filter.as_deref())
+            .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .finish()
     };
 }
@@ -77,7 +66,7 @@ macro_rules! filtered_keys {
 macro_rules! filtered_tokens {
     ($it:ident, $query:expr) => {
         $query
-            .text("filter", "filter", $it.filter.as_deref())
+            .filter($it.filter.as_deref())
             .flag("filter[leaked]", $it.leaked)
             .include(&$it.include, access_tokens::include)
             .finish()
@@ -238,100 +227,22 @@ operation! {
     }
 }
 
-#[async_trait]
-impl ServiceAccountKeyService for Gateway {
-    async fn list_service_account_application_keys(
-        &self,
-        request: Request<ListServiceAccountApplicationKeysRequest>,
-    ) -> Result<Response<ListServiceAccountApplicationKeysResponse>, Status> {
-        self.unary::<ListServiceAccountApplicationKeys>(request)
-            .await
-    }
-
-    type StreamServiceAccountApplicationKeysStream =
-        Items<StreamServiceAccountApplicationKeysResponse>;
-
-    async fn stream_service_account_application_keys(
-        &self,
-        request: Request<StreamServiceAccountApplicationKeysRequest>,
-    ) -> Result<Response<Self::StreamServiceAccountApplicationKeysStream>, Status> {
-        self.stream::<StreamServiceAccountApplicationKeys>(request)
-            .await
-    }
-
-    async fn create_service_account_application_key(
-        &self,
-        request: Request<CreateServiceAccountApplicationKeyRequest>,
-    ) -> Result<Response<CreateServiceAccountApplicationKeyResponse>, Status> {
-        self.unary::<CreateServiceAccountApplicationKey>(request)
-            .await
-    }
-
-    async fn get_service_account_application_key(
-        &self,
-        request: Request<GetServiceAccountApplicationKeyRequest>,
-    ) -> Result<Response<GetServiceAccountApplicationKeyResponse>, Status> {
-        self.unary::<GetServiceAccountApplicationKey>(request).await
-    }
-
-    async fn update_service_account_application_key(
-        &self,
-        request: Request<UpdateServiceAccountApplicationKeyRequest>,
-    ) -> Result<Response<UpdateServiceAccountApplicationKeyResponse>, Status> {
-        self.unary::<UpdateServiceAccountApplicationKey>(request)
-            .await
-    }
-
-    async fn delete_service_account_application_key(
-        &self,
-        request: Request<DeleteServiceAccountApplicationKeyRequest>,
-    ) -> Result<Response<DeleteServiceAccountApplicationKeyResponse>, Status> {
-        self.unary::<DeleteServiceAccountApplicationKey>(request)
-            .await
-    }
-
-    async fn list_service_account_access_tokens(
-        &self,
-        request: Request<ListServiceAccountAccessTokensRequest>,
-    ) -> Result<Response<ListServiceAccountAccessTokensResponse>, Status> {
-        self.unary::<ListServiceAccountAccessTokens>(request).await
-    }
-
-    type StreamServiceAccountAccessTokensStream = Items<StreamServiceAccountAccessTokensResponse>;
-
-    async fn stream_service_account_access_tokens(
-        &self,
-        request: Request<StreamServiceAccountAccessTokensRequest>,
-    ) -> Result<Response<Self::StreamServiceAccountAccessTokensStream>, Status> {
-        self.stream::<StreamServiceAccountAccessTokens>(request)
-            .await
-    }
-
-    async fn create_service_account_access_token(
-        &self,
-        request: Request<CreateServiceAccountAccessTokenRequest>,
-    ) -> Result<Response<CreateServiceAccountAccessTokenResponse>, Status> {
-        self.unary::<CreateServiceAccountAccessToken>(request).await
-    }
-
-    async fn get_service_account_access_token(
-        &self,
-        request: Request<GetServiceAccountAccessTokenRequest>,
-    ) -> Result<Response<GetServiceAccountAccessTokenResponse>, Status> {
-        self.unary::<GetServiceAccountAccessToken>(request).await
-    }
-
-    async fn update_service_account_access_token(
-        &self,
-        request: Request<UpdateServiceAccountAccessTokenRequest>,
-    ) -> Result<Response<UpdateServiceAccountAccessTokenResponse>, Status> {
-        self.unary::<UpdateServiceAccountAccessToken>(request).await
-    }
-
-    async fn revoke_service_account_access_token(
-        &self,
-        request: Request<RevokeServiceAccountAccessTokenRequest>,
-    ) -> Result<Response<RevokeServiceAccountAccessTokenResponse>, Status> {
-        self.unary::<RevokeServiceAccountAccessToken>(request).await
-    }
+service! {
+    ServiceAccountKeyService,
+    unary: {
+        list_service_account_application_keys => ListServiceAccountApplicationKeys,
+        create_service_account_application_key => CreateServiceAccountApplicationKey,
+        get_service_account_application_key => GetServiceAccountApplicationKey,
+        update_service_account_application_key => UpdateServiceAccountApplicationKey,
+        delete_service_account_application_key => DeleteServiceAccountApplicationKey,
+        list_service_account_access_tokens => ListServiceAccountAccessTokens,
+        create_service_account_access_token => CreateServiceAccountAccessToken,
+        get_service_account_access_token => GetServiceAccountAccessToken,
+        update_service_account_access_token => UpdateServiceAccountAccessToken,
+        revoke_service_account_access_token => RevokeServiceAccountAccessToken,
+    },
+    streams: {
+        stream_service_account_application_keys, StreamServiceAccountApplicationKeysStream => StreamServiceAccountApplicationKeys,
+        stream_service_account_access_tokens, StreamServiceAccountAccessTokensStream => StreamServiceAccountAccessTokens,
+    },
 }

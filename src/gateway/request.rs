@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prost_types::Timestamp;
 use serde::Serialize;
 
-use crate::status::Violation;
+use crate::{status::Violation, upstream::registry};
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -51,13 +51,11 @@ pub fn check_text(field: &'static str, text: Option<&str>, violations: &mut Vec<
 /// # Errors
 /// The violation, if nothing can be configured under such a name.
 pub fn check_place(field: &'static str, name: &str) -> Result<(), Violation> {
-    const LONGEST: usize = 64;
-    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
-    if name.len() > LONGEST || !name.bytes().all(is_plain) {
-        let fault = "must be at most 64 letters, digits, `.`, `_` and `-`";
-        return Err(Violation::new(field, fault));
+    if name.is_empty() || registry::is_last_part(name) {
+        return Ok(());
     }
-    Ok(())
+    let fault = format!("must be {}", registry::LAST_PART);
+    Err(Violation::new(field, fault))
 }
 
 /// Checks a name that upstream requires.

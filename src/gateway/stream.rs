@@ -94,12 +94,16 @@ type Sender<T> = mpsc::Sender<std::result::Result<T, Status>>;
 /// Walks to the end, and concludes the call.
 async fn run<O: Pages>(work: Work<O>, sender: Sender<O::Item>) {
     let call = work.call.clone();
-    let walked = AssertUnwindSafe(walk(work, &sender)).catch_unwind().await;
-    let result = walked.unwrap_or_else(|_| {
-        tracing::error!(call = call.id(), "a stream panicked");
-        Err(Error::Internal.into())
-    });
-    let error = match end(&call, result).await {
+    // to its very end: a stream that just stops would look whole
+    let walked = async { end(&call, walk(work, &sender).await).await };
+    let ended = match AssertUnwindSafe(walked).catch_unwind().await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::error!(call = call.id(), "a stream panicked");
+            end(&call, Err(Error::Internal.into())).await
+        }
+    };
+    let error = match ended {
         Ok(()) => return,
         Err(failure) => failure.error,
     };

@@ -249,7 +249,7 @@ async fn limited(
     } else {
         refused(standing)
     };
-    let id = simulator.random.uuid().simple().to_string();
+    let id = simulator.random.uuid().to_string();
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-bt-internal-trace-id", id);
     }

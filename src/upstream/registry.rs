@@ -11,6 +11,20 @@ use std::{
 
 use super::Client;
 
+/// Whether this can be the last part of an upstream's name, which people choose
+/// or a vendor gives out: what can't, nobody has configured.
+#[must_use]
+pub fn is_last_part(text: &str) -> bool {
+    const LONGEST: usize = 64;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"._-".contains(&it);
+    let starts = text.starts_with(|it: char| it.is_ascii_alphanumeric());
+    starts && text.len() <= LONGEST && text.bytes().all(is_plain)
+}
+
+/// What [`is_last_part`] asks for, in words.
+pub const LAST_PART: &str =
+    "1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit";
+
 /// Which upstream a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {

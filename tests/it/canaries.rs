@@ -101,23 +101,9 @@ impl Hunt {
 
     /// So is everything that the simulators hold.
     fn learn_all(&mut self) {
-        let mut values = Vec::new();
-        for (place, simulator) in self.served.upstreams.all() {
-            let state = simulator.state();
-            for (list, member) in place.vendor.secrets {
-                let keys = state[list].as_array().unwrap().iter();
-                values.extend(keys.map(|it| it[member].as_str().unwrap().to_owned()));
-            }
-        }
-        values.iter().for_each(|it| self.learn(it));
-    }
-
-    /// Secrets that upstream might repeat: ours at that place, and keys' values.
-    fn secrets(&self, simulator: &dyn Simulator) -> Vec<String> {
-        let ours = simulator.masters().into_iter();
-        let ours = ours.map(|it| it.expose_secret().to_owned());
-        let values = self.values.iter().take(4).cloned();
-        ours.chain(values).collect()
+        let all = self.served.upstreams.all();
+        let held: Vec<_> = all.flat_map(|(place, it)| held(place, it)).collect();
+        held.concat().iter().for_each(|it| self.learn(it));
     }
 
     async fn call(&mut self, method: &str, token: Option<&str>, request: &DynamicMessage) {
@@ -162,6 +148,27 @@ impl Hunt {
     }
 }
 
+/// The values of all keys that a simulator holds, each list's oldest first.
+fn held(place: &Place, simulator: &dyn Simulator) -> Vec<Vec<String>> {
+    let state = simulator.state();
+    let lists = place.vendor.secrets.iter().map(|(list, member)| {
+        let keys = state[list].as_array().unwrap().iter();
+        let values = keys.map(|it| it[member].as_str().unwrap().to_owned());
+        values.collect()
+    });
+    lists.collect()
+}
+
+/// Secrets that upstream might repeat: ours at that place, and values of its
+/// latest keys.
+fn secrets(place: &Place, simulator: &dyn Simulator) -> Vec<String> {
+    let ours = simulator.masters().into_iter();
+    let ours = ours.map(|it| it.expose_secret().to_owned());
+    let held = held(place, simulator).into_iter();
+    let latest = held.flat_map(|it| it.into_iter().rev().take(2));
+    ours.chain(latest).collect()
+}
+
 /// All that a status carries, to the last byte.
 fn all_of(status: &Status) -> Vec<u8> {
     let mut all = format!("{status:?}\n{status}\n{}\n", status.message()).into_bytes();
@@ -174,7 +181,7 @@ fn all_of(status: &Status) -> Vec<u8> {
 }
 
 /// Answers that repeat secrets, in every way that is looked at.
-fn repeating(secrets: &[String]) -> Vec<Json> {
+fn repeating(vendor: &Vendor, secrets: &[String]) -> Vec<Json> {
     let words = format!("these are no good: {}", secrets.join(", "));
     let (first, last) = (&secrets[0], &secrets[secrets.len() - 1]);
     let headers = json!({
@@ -190,11 +197,11 @@ fn repeating(secrets: &[String]) -> Vec<Json> {
         fault
     };
     let mut faults = Vec::new();
-    for vendor in vendors::ALL {
-        for status in [302, 400, 401, 403, 404, 408, 409, 412, 422, 500] {
-            faults.push(fault(status, (vendor.error)(&words)));
-        }
+    for status in [302, 400, 401, 403, 404, 408, 409, 412, 422, 500] {
+        faults.push(fault(status, (vendor.error)(&words)));
     }
+    let others = vendors::ALL.into_iter().filter(|it| it.name != vendor.name);
+    faults.extend(others.map(|it| fault(400, (it.error)(&words))));
     let objects = json!({ "errors": [{ "title": words, "detail": words, "meta": words }] });
     for body in [objects.to_string(), format!("<html><b>{words}</b></html>")] {
         faults.push(fault(400, json!({ "body": body })));
@@ -241,12 +248,13 @@ async fn no_secret_turns_up_anywhere_but_in_the_answer_that_is_to_hold_it() {
             };
             let request = hunt.request(&method, place).await;
             let upstream = vendor.upstream(vendor.region, place);
-            let secrets = hunt.secrets(hunt.served.upstreams.at(&upstream));
-            for fault in repeating(&secrets) {
-                inject(
-                    hunt.served.upstreams.at(&upstream),
-                    json!({ "fault": fault }),
-                );
+            let mut all = hunt.served.upstreams.all();
+            let (there, simulator) = all.find(|(it, _)| it.upstream() == upstream).unwrap();
+            let secrets = secrets(there, simulator);
+            drop(all);
+            for fault in repeating(vendor, &secrets) {
+                let simulator = hunt.served.upstreams.at(&upstream);
+                inject(simulator, json!({ "fault": fault }));
                 hunt.call(&method, Some(&admin), &request).await;
                 hunt.served.upstreams.clear();
             }

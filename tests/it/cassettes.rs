@@ -31,10 +31,12 @@ use crate::support::{
 async fn our_own_recordings_pass_with_nothing_lost_or_changed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cassettes");
     let called = pass(&folder).await;
-    // every route is among them
+    // every route of v2 is among them; a stream takes its list's
     let contract = Contract::load().unwrap();
-    let routes = contract.operations().iter().filter(|it| it.route.is_some());
+    let routes = contract.operations().iter();
+    let routes = routes.filter(|it| it.service.starts_with("keygate.datadog.v2."));
     let missing: Vec<_> = routes
+        .filter(|it| !it.rpc.starts_with("Stream"))
         .filter(|it| !called.contains(&it.rpc))
         .map(|it| &it.rpc)
         .collect();

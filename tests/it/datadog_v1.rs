@@ -5,7 +5,7 @@ mod secrets;
 mod switched_off;
 mod walk;
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
 use crate::support::{
     gateway::{Answer, Client},
@@ -112,7 +112,7 @@ impl Caller {
         let mut request = DynamicMessage::new(self.client.method(&method).input());
         request.set_field_by_name("site", Value::EnumNumber(self.site));
         for (field, text) in [("key", key), ("name", name)] {
-            if request.has_field_named(field) {
+            if request.descriptor().get_field_by_name(field).is_some() {
                 request.set_field_by_name(field, Value::String(text.to_owned()));
             }
         }
@@ -147,18 +147,6 @@ impl Caller {
         let made = self.client.call(method, Some(&self.token), &request).await;
         let made = resource(made);
         (text(&made, "id"), text(&made, "key"))
-    }
-}
-
-/// Whether a message has such a field, set or not.
-trait HasField {
-    fn has_field_named(&self, name: &str) -> bool;
-}
-
-impl HasField for DynamicMessage {
-    fn has_field_named(&self, name: &str) -> bool {
-        use prost_reflect::ReflectMessage as _;
-        self.descriptor().get_field_by_name(name).is_some()
     }
 }
 

@@ -8,10 +8,12 @@
     reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
+mod braintrust;
 mod canaries;
 mod cassettes;
 mod commands;
 mod configuration;
+mod coveo;
 mod credentials;
 mod datadog_v1;
 mod error_table;
@@ -24,13 +26,16 @@ mod paths;
 mod presence;
 mod readme;
 mod retries;
+mod sandbox;
 mod sandbox_braintrust;
 mod sandbox_coveo;
 mod sandbox_datadog;
 mod sandbox_faults;
 mod sandbox_issuer;
+mod service_accounts;
 mod serving;
 mod sites;
 mod streams;
 mod support;
 mod tokens;
+mod upstreams;

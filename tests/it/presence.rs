@@ -125,6 +125,8 @@ async fn an_update_sends_what_the_caller_set_and_nothing_else() {
         "ApplicationKeyService/UpdateApplicationKey",
         "CurrentUserApplicationKeyService/UpdateCurrentUserApplicationKey",
         "PersonalAccessTokenService/UpdatePersonalAccessToken",
+        "ServiceAccountKeyService/UpdateServiceAccountApplicationKey",
+        "ServiceAccountKeyService/UpdateServiceAccountAccessToken",
     ] {
         for fields in &scoped {
             assert_eq!(caller.sent(rpc, ID, fields).await, *fields, "{rpc}");
@@ -134,14 +136,19 @@ async fn an_update_sends_what_the_caller_set_and_nothing_else() {
             assert_eq!(caller.sent(rpc, ID, &fields).await, fields, "{rpc}");
         }
     }
-    let create = "CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
-    for fields in [
-        json!({ "name": "n" }),
-        json!({ "name": "n", "scopes": [] }),
-        json!({ "name": "n", "scopes": null }),
-        json!({ "name": "n", "scopes": ["dashboards_read"] }),
+    for create in [
+        "CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey",
+        "ServiceAccountKeyService/CreateServiceAccountApplicationKey",
     ] {
-        assert_eq!(caller.sent(create, "", &fields).await, fields);
+        for fields in [
+            json!({ "name": "n" }),
+            json!({ "name": "n", "scopes": [] }),
+            json!({ "name": "n", "scopes": null }),
+            json!({ "name": "n", "scopes": ["dashboards_read"] }),
+        ] {
+            let sent = caller.sent(create, "", &fields).await;
+            assert_eq!(sent, fields, "{create}");
+        }
     }
 }
 

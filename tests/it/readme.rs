@@ -35,6 +35,7 @@ fn run(command: &str, folder: &Path) -> Output {
         .args(words)
         .current_dir(folder)
         .env("DD_API_KEY", "0123456789abcdef0123456789abcdef")
+        .env("BRAINTRUST_TOKEN", "bt-st-0123456789abcdef")
         .stdin(Stdio::null())
         .output()
         .unwrap()
@@ -53,6 +54,7 @@ fn its_commands_run_with_its_configuration_and_policy() {
     write("tls.key", &key.serialize_pem());
     write("clients.crt", &certificate);
     write("dd-app-key", "0123456789abcdef0123456789abcdef01234567");
+    write("coveo-token", "xx01234567-89ab-cdef-0123-456789abcdef");
     let sandbox = Sandbox::start();
 
     let mut seen = 0;

@@ -29,7 +29,7 @@ struct Kind {
     field: &'static str,
 }
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 6] = [
     Kind {
         service: "ApiKeyService",
         create: ("ApiKeyService", "CreateApiKey"),
@@ -76,6 +76,32 @@ const KINDS: [Kind; 4] = [
         state: "access_tokens",
         field: "access_tokens",
     },
+    Kind {
+        service: "ServiceAccountKeyService",
+        create: (
+            "ServiceAccountKeyService",
+            "CreateServiceAccountApplicationKey",
+        ),
+        list: "ListServiceAccountApplicationKeys",
+        get: "GetServiceAccountApplicationKey",
+        update: "UpdateServiceAccountApplicationKey",
+        delete: "DeleteServiceAccountApplicationKey",
+        state: "application_keys",
+        field: "application_keys",
+    },
+    Kind {
+        service: "ServiceAccountKeyService",
+        create: (
+            "ServiceAccountKeyService",
+            "CreateServiceAccountAccessToken",
+        ),
+        list: "ListServiceAccountAccessTokens",
+        get: "GetServiceAccountAccessToken",
+        update: "UpdateServiceAccountAccessToken",
+        delete: "RevokeServiceAccountAccessToken",
+        state: "access_tokens",
+        field: "access_tokens",
+    },
 ];
 
 /// The number of a site in the contract.
@@ -93,6 +119,8 @@ struct At<'a> {
     token: &'a str,
     site: &'a str,
     org: &'a str,
+    /// The service account; empty: the one of every simulator of the tests.
+    account: &'a str,
 }
 
 impl At<'_> {
@@ -101,6 +129,10 @@ impl At<'_> {
         let site = number(self.client, self.site);
         request.set_field_by_name("site", Value::EnumNumber(site));
         request.set_field_by_name("org", Value::String(self.org.to_owned()));
+        let account = request.descriptor().get_field_by_name("service_account_id");
+        if let (Some(field), false) = (account, self.account.is_empty()) {
+            request.set_field(&field, Value::String(self.account.to_owned()));
+        }
         request
     }
 
@@ -162,6 +194,7 @@ async fn every_operation_works_on_every_site_and_touches_no_other() {
             token: sandbox.token("admin"),
             site,
             org: "",
+            account: sandbox.service_account(&format!("datadog/{site}")),
         };
         for kind in &KINDS {
             let (service, first) = (kind.service, format!("{service}-1", service = kind.service));
@@ -197,6 +230,7 @@ async fn a_site_that_is_not_configured_is_told_as_such() {
             token: &token,
             site,
             org,
+            account: "",
         };
         for kind in &KINDS {
             let id = "0a0a0a0a-0000-4000-8000-000000000000";
@@ -248,6 +282,7 @@ async fn two_organizations_on_one_site_are_kept_apart() {
         token: &admin,
         site: "us1",
         org,
+        account: "",
     };
     let first = served.upstreams.at("datadog/us1/first");
     let second = served.upstreams.at("datadog/us1/second");
@@ -324,6 +359,7 @@ async fn without_a_default_the_caller_has_to_name_the_organization() {
             token,
             site,
             org,
+            account: "",
         };
         let answer = at.call(service, rpc, "", "").await;
         assert_eq!(answer.reason(), expected, "{site} {org:?}");

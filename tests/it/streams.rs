@@ -20,7 +20,7 @@ use crate::support::{
     served::{MAIN, SANDBOX_POLICY, Served},
     upstreams::{Place, inject},
 };
-use walk::{Stream, made_by, make, total};
+use walk::{Stream, make, make_in_order, total};
 
 /// How much a page of Datadog's and of Braintrust's holds.
 const PAGE: usize = 100;
@@ -101,7 +101,7 @@ async fn who_may_touch_only_own_keys_streams_only_those() {
         let (client, admin) = (served.client(), served.token("admin", &["admin"]));
         let operator = served.token("operator", &["operator"]);
         make(&client, &stream, &admin, 5).await;
-        let own = made_by(&client, &stream, &operator, 3).await;
+        let own = make_in_order(&client, &stream, &operator, 3).await;
         make(&client, &stream, &admin, PAGE).await;
         let id = format!("own-{}", stream.method);
         let answer = client

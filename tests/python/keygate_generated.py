@@ -369,7 +369,7 @@ def access(admin, reader, nobody, stranger):
     answer = admin.ExplainAccess(method=create)
     same("an admin may not create", answer.decision, decisions["DECISION_PERMITTED"].number)
     upstreams = [it.name for it in admin.ListUpstreams().upstreams]
-    same("upstreams", len(upstreams), 9)
+    same("upstreams", len(upstreams), 15)
     true("US1 is not among the upstreams", "datadog/us1/main" in upstreams)
     same("upstreams of nobody", list(nobody.ListUpstreams().upstreams), [])
 

@@ -1,7 +1,5 @@
 //! `keygate.datadog.v1.ApiKeyService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{Keys, operation};
 use crate::{
     contract::proto::keygate::datadog::v1::{
@@ -10,7 +8,7 @@ use crate::{
         UpdateApiKeyRequest, UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
     datadog::operation::API_KEY,
-    gateway::{Gateway, operation::Scopes::NotApplicable},
+    gateway::{operation::Scopes::NotApplicable, service},
 };
 
 const API_KEYS: Keys = Keys {
@@ -54,40 +52,13 @@ operation! {
     |it, violations| API_KEYS.delete(&it.key, violations)
 }
 
-#[async_trait]
-impl ApiKeyService for Gateway {
-    async fn list_api_keys(
-        &self,
-        request: Request<ListApiKeysRequest>,
-    ) -> Result<Response<ListApiKeysResponse>, Status> {
-        self.unary::<ListApiKeys>(request).await
-    }
-
-    async fn create_api_key(
-        &self,
-        request: Request<CreateApiKeyRequest>,
-    ) -> Result<Response<CreateApiKeyResponse>, Status> {
-        self.unary::<CreateApiKey>(request).await
-    }
-
-    async fn get_api_key(
-        &self,
-        request: Request<GetApiKeyRequest>,
-    ) -> Result<Response<GetApiKeyResponse>, Status> {
-        self.unary::<GetApiKey>(request).await
-    }
-
-    async fn update_api_key(
-        &self,
-        request: Request<UpdateApiKeyRequest>,
-    ) -> Result<Response<UpdateApiKeyResponse>, Status> {
-        self.unary::<UpdateApiKey>(request).await
-    }
-
-    async fn delete_api_key(
-        &self,
-        request: Request<DeleteApiKeyRequest>,
-    ) -> Result<Response<DeleteApiKeyResponse>, Status> {
-        self.unary::<DeleteApiKey>(request).await
-    }
+service! {
+    ApiKeyService,
+    unary: {
+        list_api_keys => ListApiKeys,
+        create_api_key => CreateApiKey,
+        get_api_key => GetApiKey,
+        update_api_key => UpdateApiKey,
+        delete_api_key => DeleteApiKey,
+    },
 }

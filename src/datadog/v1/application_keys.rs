@@ -1,7 +1,5 @@
 //! `keygate.datadog.v1.ApplicationKeyService`.
 
-use tonic::{Request, Response, Status, async_trait};
-
 use super::{Keys, operation};
 use crate::{
     contract::proto::keygate::datadog::v1::{
@@ -12,8 +10,8 @@ use crate::{
     },
     datadog::operation::APPLICATION_KEY,
     gateway::{
-        Gateway,
         operation::Scopes::{Unchanged, Unscoped},
+        service,
     },
 };
 
@@ -58,40 +56,13 @@ operation! {
     |it, violations| APPLICATION_KEYS.delete(&it.key, violations)
 }
 
-#[async_trait]
-impl ApplicationKeyService for Gateway {
-    async fn list_application_keys(
-        &self,
-        request: Request<ListApplicationKeysRequest>,
-    ) -> Result<Response<ListApplicationKeysResponse>, Status> {
-        self.unary::<ListApplicationKeys>(request).await
-    }
-
-    async fn create_application_key(
-        &self,
-        request: Request<CreateApplicationKeyRequest>,
-    ) -> Result<Response<CreateApplicationKeyResponse>, Status> {
-        self.unary::<CreateApplicationKey>(request).await
-    }
-
-    async fn get_application_key(
-        &self,
-        request: Request<GetApplicationKeyRequest>,
-    ) -> Result<Response<GetApplicationKeyResponse>, Status> {
-        self.unary::<GetApplicationKey>(request).await
-    }
-
-    async fn update_application_key(
-        &self,
-        request: Request<UpdateApplicationKeyRequest>,
-    ) -> Result<Response<UpdateApplicationKeyResponse>, Status> {
-        self.unary::<UpdateApplicationKey>(request).await
-    }
-
-    async fn delete_application_key(
-        &self,
-        request: Request<DeleteApplicationKeyRequest>,
-    ) -> Result<Response<DeleteApplicationKeyResponse>, Status> {
-        self.unary::<DeleteApplicationKey>(request).await
-    }
+service! {
+    ApplicationKeyService,
+    unary: {
+        list_application_keys => ListApplicationKeys,
+        create_application_key => CreateApplicationKey,
+        get_application_key => GetApplicationKey,
+        update_application_key => UpdateApplicationKey,
+        delete_application_key => DeleteApplicationKey,
+    },
 }

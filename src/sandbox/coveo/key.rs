@@ -193,6 +193,10 @@ impl ApiKey {
         let status = self.status(now);
         let disabled = self.disabled(now).map(|(at, _)| at);
         let mut members = self.written.clone();
+        for name in ["privileges", "allowedIps", "deniedIps"] {
+            // a set that nobody filled is empty
+            members.entry(name).or_insert_with(|| json!([]));
+        }
         let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
         put("id", json!(self.id));
         put("tokenId", json!(self.id));

@@ -2,7 +2,9 @@
 
 use keygate::contract::proto::keygate::{
     access::v1 as access,
-    datadog::{v1 as legacy, v2 as datadog},
+    braintrust::v1 as braintrust,
+    coveo::v1 as coveo,
+    datadog::{v1 as datadog_v1, v2 as datadog_v2},
 };
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
@@ -25,7 +27,34 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             ExplainAccessRequest ExplainAccessResponse
             ListUpstreamsRequest ListUpstreamsResponse
         }
-        "keygate.datadog.v1", legacy {
+        "keygate.braintrust.v1", braintrust {
+            ListApiKeysRequest ListApiKeysResponse
+            StreamApiKeysRequest StreamApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            ListServiceTokensRequest ListServiceTokensResponse
+            StreamServiceTokensRequest StreamServiceTokensResponse
+            CreateServiceTokenRequest CreateServiceTokenResponse
+            ReplaceServiceTokenRequest ReplaceServiceTokenResponse
+            GetServiceTokenRequest GetServiceTokenResponse
+            DeleteServiceTokenRequest DeleteServiceTokenResponse
+        }
+        "keygate.coveo.v1", coveo {
+            ListApiKeysRequest ListApiKeysResponse
+            CreateApiKeyRequest CreateApiKeyResponse
+            GetApiKeyRequest GetApiKeyResponse
+            UpdateApiKeyRequest UpdateApiKeyResponse
+            ActivateApiKeyRequest ActivateApiKeyResponse
+            DisableApiKeyRequest DisableApiKeyResponse
+            ExtendApiKeyRequest ExtendApiKeyResponse
+            DuplicateApiKeyRequest DuplicateApiKeyResponse
+            DeleteApiKeyRequest DeleteApiKeyResponse
+            BulkDeleteApiKeysRequest BulkDeleteApiKeysResponse
+            BulkActivateApiKeysRequest BulkActivateApiKeysResponse
+            BulkDisableApiKeysRequest BulkDisableApiKeysResponse
+        }
+        "keygate.datadog.v1", datadog_v1 {
             ListApiKeysRequest ListApiKeysResponse
             CreateApiKeyRequest CreateApiKeyResponse
             GetApiKeyRequest GetApiKeyResponse
@@ -37,32 +66,38 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             UpdateApplicationKeyRequest UpdateApplicationKeyResponse
             DeleteApplicationKeyRequest DeleteApplicationKeyResponse
         }
-        "keygate.datadog.v2", datadog {
+        "keygate.datadog.v2", datadog_v2 {
             ListApiKeysRequest ListApiKeysResponse
+            StreamApiKeysRequest StreamApiKeysResponse
             CreateApiKeyRequest CreateApiKeyResponse
             GetApiKeyRequest GetApiKeyResponse
             UpdateApiKeyRequest UpdateApiKeyResponse
             DeleteApiKeyRequest DeleteApiKeyResponse
             ListApplicationKeysRequest ListApplicationKeysResponse
+            StreamApplicationKeysRequest StreamApplicationKeysResponse
             GetApplicationKeyRequest GetApplicationKeyResponse
             UpdateApplicationKeyRequest UpdateApplicationKeyResponse
             DeleteApplicationKeyRequest DeleteApplicationKeyResponse
             ListCurrentUserApplicationKeysRequest ListCurrentUserApplicationKeysResponse
+            StreamCurrentUserApplicationKeysRequest StreamCurrentUserApplicationKeysResponse
             CreateCurrentUserApplicationKeyRequest CreateCurrentUserApplicationKeyResponse
             GetCurrentUserApplicationKeyRequest GetCurrentUserApplicationKeyResponse
             UpdateCurrentUserApplicationKeyRequest UpdateCurrentUserApplicationKeyResponse
             DeleteCurrentUserApplicationKeyRequest DeleteCurrentUserApplicationKeyResponse
             ListPersonalAccessTokensRequest ListPersonalAccessTokensResponse
+            StreamPersonalAccessTokensRequest StreamPersonalAccessTokensResponse
             CreatePersonalAccessTokenRequest CreatePersonalAccessTokenResponse
             GetPersonalAccessTokenRequest GetPersonalAccessTokenResponse
             UpdatePersonalAccessTokenRequest UpdatePersonalAccessTokenResponse
             RevokePersonalAccessTokenRequest RevokePersonalAccessTokenResponse
             ListServiceAccountApplicationKeysRequest ListServiceAccountApplicationKeysResponse
+            StreamServiceAccountApplicationKeysRequest StreamServiceAccountApplicationKeysResponse
             CreateServiceAccountApplicationKeyRequest CreateServiceAccountApplicationKeyResponse
             GetServiceAccountApplicationKeyRequest GetServiceAccountApplicationKeyResponse
             UpdateServiceAccountApplicationKeyRequest UpdateServiceAccountApplicationKeyResponse
             DeleteServiceAccountApplicationKeyRequest DeleteServiceAccountApplicationKeyResponse
             ListServiceAccountAccessTokensRequest ListServiceAccountAccessTokensResponse
+            StreamServiceAccountAccessTokensRequest StreamServiceAccountAccessTokensResponse
             CreateServiceAccountAccessTokenRequest CreateServiceAccountAccessTokenResponse
             GetServiceAccountAccessTokenRequest GetServiceAccountAccessTokenResponse
             UpdateServiceAccountAccessTokenRequest UpdateServiceAccountAccessTokenResponse

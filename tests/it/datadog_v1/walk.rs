@@ -1,7 +1,10 @@
 //! What can be done with keys, and what comes back.
 
+use std::collections::BTreeSet;
+
 use keygate::json::timestamp;
-use prost_reflect::Value;
+use prost_reflect::{DynamicMessage, Value};
+use serde_json::json;
 
 use super::{API_KEY, APPLICATION_KEY, Caller, KINDS, refused};
 use crate::support::{
@@ -71,6 +74,53 @@ async fn everything_that_upstream_says_of_a_key_arrives() {
     assert_eq!(of_state["scopes"], serde_json::Value::Null);
     assert_eq!(text(&made, "owner"), user.as_str().unwrap());
     assert!(!made.has_field_by_name("additional_members"));
+}
+
+/// The names of a message's `null_members`, and the members that have no field.
+fn rest(message: &DynamicMessage) -> (Vec<String>, Vec<String>) {
+    let nulls = message.get_field_by_name("null_members");
+    let nulls = nulls.iter().flat_map(|it| it.as_list().unwrap().to_vec());
+    let nulls = nulls.map(|it| it.as_str().unwrap().to_owned()).collect();
+    if !message.has_field_by_name("additional_members") {
+        return (nulls, Vec::new());
+    }
+    let more = message.get_field_by_name("additional_members").unwrap();
+    let more = more.as_message().unwrap().get_field_by_name("fields");
+    let more: BTreeSet<_> = more.unwrap().as_map().unwrap().keys().cloned().collect();
+    let more = more.iter().map(|it| it.as_str().unwrap().to_owned());
+    (nulls, more.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_an_odd_answer_is_lost_and_only_who_may_reveal_sees_the_rest() {
+    let sandbox = Sandbox::start();
+    let admin = Caller::new(sandbox.client(), sandbox.token("admin"));
+    let reader = Caller::new(sandbox.client(), sandbox.token("reader"));
+    let simulator = Http::new(sandbox.upstream("datadog/us1"), Vec::new());
+    let texts = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let body = json!({
+        "api_key": {
+            "name": null, "created": "long ago", "created_by": 7, "key": "0a0a", "team": ["a"],
+        },
+        "warnings": [null],
+    });
+    let fault = json!({ "fault": { "status": 200, "body": body } });
+    assert_eq!(simulator.post("/__faults", &fault).await.status, 201);
+
+    let answer = admin.get(API_KEY, "0a0a").await.ok();
+    assert_eq!(rest(&answer).1, ["warnings"]);
+    let key = answer.get_field_by_name("api_key").unwrap();
+    let key = key.as_message().unwrap();
+    let more = texts(&["created", "created_by", "team"]);
+    assert_eq!(rest(key), (texts(&["name"]), more));
+    assert_eq!(text(key, "key"), "0a0a");
+
+    let answer = reader.get(API_KEY, "0a0a").await.ok();
+    assert!(rest(&answer).1.is_empty());
+    let key = answer.get_field_by_name("api_key").unwrap();
+    let key = key.as_message().unwrap();
+    assert_eq!(rest(key), (texts(&["name"]), Vec::new()));
+    assert!(!key.has_field_by_name("key"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The program under test: `keygate serve` before simulators in the test, with
 //! places for what a usual one is no good for.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use keygate::{clock::Clock, sandbox::issuer::Claims};
@@ -43,6 +43,8 @@ pub(super) struct Bench {
     operator: String,
     nobody: String,
     expired: String,
+    /// The keys of calls whose quota was used up, by their methods.
+    known: HashMap<String, String>,
     /// Its port is taken, and nobody listens there.
     _nowhere: TcpSocket,
 }
@@ -81,6 +83,7 @@ impl Bench {
             operator: served.token("operator", &["operator"]),
             nobody: served.token("nobody", &[]),
             expired: served.setup.mint(&late),
+            known: HashMap::new(),
             served,
             _nowhere: nowhere,
         }
@@ -122,11 +125,11 @@ impl Bench {
     }
 
     /// The call of a cell.
-    pub(super) async fn prepare<'a>(
-        &self,
-        method: &'a Method,
+    pub(super) async fn prepare(
+        &mut self,
+        method: &Method,
         condition: Condition,
-    ) -> (&'a Method, Request<Bytes>) {
+    ) -> Request<Bytes> {
         let place = match condition {
             Condition::NotConfigured => "unheard-of".to_owned(),
             Condition::ConnectionRefused => NOWHERE.to_owned(),
@@ -136,11 +139,15 @@ impl Bench {
             Condition::RateLimitedUntil => quota(condition, method.turn),
             _ => MAIN.to_owned(),
         };
-        let id = if condition.needs_a_key(method) {
-            self.key(method, &place).await
-        } else {
-            NO_KEY.to_owned()
+        let id = match condition {
+            // nobody can make another one there now
+            Condition::QuotaKnown if method.reads_first() => self.known[&method.name].clone(),
+            _ if condition.needs_a_key(method) => self.key(method, &place).await,
+            _ => NO_KEY.to_owned(),
         };
+        if condition == Condition::RateLimited {
+            self.known.insert(method.name.clone(), id.clone());
+        }
         let mut message = self.message(method, &id, &place);
         match condition {
             Condition::InvalidRequest => {
@@ -170,7 +177,7 @@ impl Bench {
         if condition == Condition::Timeout {
             request.set_timeout(DEADLINE);
         }
-        (method, request)
+        request
     }
 
     /// A call that nothing is wrong with.

@@ -148,16 +148,16 @@ pub(super) fn all() -> Vec<Method> {
     }
     let mut turns: HashMap<_, usize> = HashMap::new();
     let mut all = Vec::new();
-    for it in contract().operations() {
-        let name = &it.method;
-        let local = LOCAL.iter().any(|(local, _)| local == name);
-        let vendor = Vendor::of(name);
+    for name in gateway::methods() {
+        let it = contract().operation(&name).unwrap();
+        let local = LOCAL.iter().any(|(local, _)| *local == name);
+        let vendor = Vendor::of(&name);
         assert_eq!(
             local,
             vendor.is_none(),
             "{name}: say which conditions apply"
         );
-        let descriptor = gateway::method(name);
+        let descriptor = gateway::method(&name);
         let kind = match it.effect {
             _ if local => Kind::Local,
             _ if it.not_offered.is_some() => Kind::NotOffered,
@@ -172,7 +172,7 @@ pub(super) fn all() -> Vec<Method> {
             Effect::Unspecified => panic!("{name} has no effect"),
         };
         let mut method = Method {
-            name: name.clone(),
+            name,
             descriptor,
             kind,
             effect: it.effect.name(),

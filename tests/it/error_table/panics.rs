@@ -30,7 +30,6 @@ use crate::support::{
     serve::Setup,
     served::{MAIN, target},
     upstreams::{Place, Upstreams},
-    vendors,
 };
 
 /// What the panics say; nobody outside may read it.
@@ -129,9 +128,7 @@ async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes
         for n in 1.. {
             let id = format!("{n}.{}", method.name);
             let target = target(&client, &method.name, &token, MAIN).await;
-            let mut message = client.request_at(&method.name, &target, MAIN);
-            // one name a key, in case upstream minds
-            vendors::rename(&mut message, &id);
+            let message = client.request_at(&method.name, &target, MAIN);
             let request = call(message.encode_to_vec().into(), Some(&token), &id);
             trap.set(n);
             let answer = client.send(&method.name, request).await;

@@ -40,6 +40,7 @@ async fn an_update_replaces_the_whole_resource() {
         read.as_object_mut().unwrap().remove(name);
     }
     read["description"] = Value::Null;
+    read["privileges"] = json!([]);
     assert_eq!(sandbox.read(id(&key)).await, read);
     assert_eq!(
         sandbox.organization.state()["api_keys"][0]["value"],

@@ -4,10 +4,10 @@ use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    gateway::{Client, contract},
-    served::{MAIN, Served, id},
+    gateway::{Client, contract, method},
+    served::{MAIN, Served, id, text},
     upstreams::requests,
-    vendors::{self, Simulator, Source, Vendor},
+    vendors::{self, SERVICE_ACCOUNT, Simulator, Source, Vendor},
 };
 
 /// A method that streams a list.
@@ -86,17 +86,13 @@ impl Stream {
         names.next()
     }
 
-    /// The method that makes what is streamed, if there is one.
-    fn maker(&self) -> Option<String> {
-        self.sibling(&["Create"]).or_else(|| {
-            let remover = self.remover();
-            let key = vendors::key(&crate::support::gateway::method(&remover)).unwrap();
-            match key.source {
-                Source::Made(maker) => Some(maker.to_owned()),
-                #[allow(unreachable_patterns, reason = "not every vendor makes its keys here")]
-                _ => None,
-            }
-        })
+    /// The method that makes what is streamed, or else the one that lists what is
+    /// there already.
+    fn source(&self) -> Source {
+        match self.sibling(&["Create"]) {
+            Some(maker) => Source::Made(maker.leak()),
+            None => vendors::key(&method(&self.remover())).unwrap().source,
+        }
     }
 
     fn remover(&self) -> String {
@@ -114,41 +110,51 @@ impl Stream {
     }
 }
 
-/// Makes that many, at once. Their ids, in the order in which they were made.
+/// Makes that many, at once, or finds those that are there. Their ids.
 pub(super) async fn make(
     client: &Client,
     stream: &Stream,
     token: &str,
     count: usize,
 ) -> Vec<String> {
-    let Some(maker) = stream.maker() else {
-        return Vec::new();
+    let maker = match stream.source() {
+        Source::Made(maker) => maker,
+        Source::Listed(list) => return listed(client, list, token).await,
     };
     let mut calls = JoinSet::new();
     for number in 0..count {
-        let (client, maker, token) = (client.clone(), maker.clone(), token.to_owned());
+        let (client, token) = (client.clone(), token.to_owned());
         calls.spawn(async move {
-            let request = named(&client, &maker, number);
-            id(client.call(&maker, Some(&token), &request).await)
+            let request = named(&client, maker, number);
+            id(client.call(maker, Some(&token), &request).await)
         });
     }
     calls.join_all().await
 }
 
-/// The same, one after the other.
-pub(super) async fn made_by(
+async fn listed(client: &Client, list: &str, token: &str) -> Vec<String> {
+    let mut request = client.request(list, "");
+    request.set_field_by_name("limit", Value::I32(1000));
+    let page = client.call(list, Some(token), &request).await.ok();
+    let keys = page.get_field_by_name("api_keys").unwrap();
+    let keys = keys.as_list().unwrap().iter();
+    keys.map(|it| text(it.as_message().unwrap(), "id"))
+        .collect()
+}
+
+/// Makes that many, one after the other; none where nobody can.
+pub(super) async fn make_in_order(
     client: &Client,
     stream: &Stream,
     token: &str,
     count: usize,
 ) -> Vec<String> {
-    let Some(maker) = stream.maker() else {
-        return Vec::new();
-    };
     let mut made = Vec::new();
-    for number in 0..count {
-        let request = named(client, &maker, number);
-        made.push(id(client.call(&maker, Some(token), &request).await));
+    if let Source::Made(maker) = stream.source() {
+        for number in 0..count {
+            let request = named(client, maker, number);
+            made.push(id(client.call(maker, Some(token), &request).await));
+        }
     }
     made
 }
@@ -180,6 +186,8 @@ pub(super) fn total(served: &Served, stream: &Stream) -> usize {
         "service_token" => "service_tokens",
         member => member,
     };
+    let of_account = route.contains("service_account_id");
     let all = state[member].as_array().unwrap().iter();
+    let all = all.filter(|it| !of_account || it["owned_by"] == SERVICE_ACCOUNT);
     all.filter(|it| it["revoked"] != true).count()
 }

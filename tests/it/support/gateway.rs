@@ -95,17 +95,22 @@ impl Process {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn first_line(&mut self) -> String {
-        let mut line = String::new();
+    /// What it prints, to the first line that is the last one of interest.
+    pub(crate) fn printed(&mut self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let out = self.child.stdout.take().unwrap();
         let mut out = BufReader::new(out);
-        out.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "it did not start: {}", self.logged());
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|it: &String| is_last(it)) {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            assert!(!line.is_empty(), "it did not start: {}", self.logged());
+            lines.push(line.trim_end().to_owned());
+        }
         // whatever comes later is read, so that it never waits for a reader
         std::thread::Builder::new()
             .spawn(move || out.read_to_end(&mut Vec::new()))
             .unwrap();
-        line
+        lines
     }
 }
 
@@ -126,7 +131,7 @@ impl Sandbox {
         ]);
         all.extend(arguments);
         let mut process = Process::start(&all);
-        let summary = serde_json::from_str(&process.first_line()).unwrap();
+        let summary = serde_json::from_str(&process.printed(|_| true)[0]).unwrap();
         Self {
             _process: process,
             summary,
@@ -135,6 +140,11 @@ impl Sandbox {
 
     fn text(&self, pointer: &str) -> &str {
         self.summary.pointer(pointer).unwrap().as_str().unwrap()
+    }
+
+    /// What it told of itself.
+    pub(crate) fn summary(&self) -> &Json {
+        &self.summary
     }
 
     pub(crate) fn grpc(&self) -> SocketAddr {
@@ -156,6 +166,17 @@ impl Sandbox {
     /// The base URL of a simulated vendor, by its name: `datadog/us1`.
     pub(crate) fn upstream(&self, name: &str) -> &str {
         self.summary["upstreams"][name].as_str().unwrap()
+    }
+
+    /// The service account of a simulated vendor that is there from the start.
+    pub(crate) fn service_account(&self, upstream: &str) -> &str {
+        self.summary["service_accounts"][upstream].as_str().unwrap()
+    }
+
+    /// What a simulated vendor tells with its master credentials: the id of
+    /// Coveo's organization.
+    pub(crate) fn master(&self, upstream: &str, member: &str) -> &str {
+        self.summary["masters"][upstream][member].as_str().unwrap()
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -1,7 +1,7 @@
 //! `keygate serve` with a policy of the test's own, before vendors that run in
 //! the test.
 
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage as _};
 use serde_json::Value as Json;
 
 use super::{
@@ -112,7 +112,10 @@ pub(crate) fn resource(answer: Answer) -> DynamicMessage {
 #[track_caller]
 pub(crate) fn resources(answer: Answer) -> Vec<DynamicMessage> {
     let message = answer.ok();
-    let (_, all) = message.fields().find(|(field, _)| field.is_list()).unwrap();
+    let descriptor = message.descriptor();
+    let lists = descriptor.fields().filter(FieldDescriptor::is_list);
+    let first = lists.min_by_key(FieldDescriptor::number);
+    let all = message.get_field(&first.unwrap()).into_owned();
     let all = all.as_list().unwrap().iter();
     all.map(|it| it.as_message().unwrap().clone()).collect()
 }

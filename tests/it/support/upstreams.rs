@@ -153,7 +153,7 @@ fn section(place: &Place, simulator: Option<&dyn Simulator>, folder: &Path) -> S
         (place.vendor.section)(place),
         place.settings,
     );
-    let masters = simulator.map(Simulator::masters).unwrap_or_default();
+    let masters = simulator.map_or_else(|| place.masters.clone(), Simulator::masters);
     for (at, setting) in place.vendor.masters.iter().enumerate() {
         let secret = masters.get(at).map(|it| it.expose_secret());
         let name = format!("{}-{setting}", place.upstream().replace('/', "-"));

@@ -13,9 +13,7 @@ mod datadog;
 use std::{future::Future, pin::Pin};
 
 use keygate::{sandbox::faults::Faults, tasks::Tasks};
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, ReflectMessage as _, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
@@ -83,6 +81,7 @@ pub(crate) struct Key {
 }
 
 /// Where a key or token comes from.
+#[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// The method that makes one.
     Made(&'static str),
@@ -159,17 +158,9 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
             Value::Message(scopes)
         }
         ("scopes", _) => Value::List(vec![text("dashboards_read")]),
+        ("privileges", Kind::Message(kind)) => coveo::privileges(kind),
         _ => return None,
     })
-}
-
-/// Gives another name to what a request makes or changes.
-pub(crate) fn rename(request: &mut DynamicMessage, name: &str) {
-    for field in request.descriptor().fields() {
-        if NAMES.contains(&field.name()) {
-            request.set_field(&field, Value::String(name.to_owned()));
-        }
-    }
 }
 
 /// A field that holds this text, or a list of it alone.

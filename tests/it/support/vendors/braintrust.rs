@@ -46,7 +46,10 @@ pub(crate) const VENDOR: Vendor = Vendor {
         let options = Options {
             name: place.name.clone(),
             token,
-            api_keys: (0..100).map(|it| format!("key {it}")).collect(),
+            // more than some pages
+            api_keys: (0..520)
+                .map(|it| format!("a key of the tests {it}"))
+                .collect(),
             service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             ..Options::default()
         };

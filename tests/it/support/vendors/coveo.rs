@@ -10,6 +10,7 @@ use keygate::{
         faults::Faults,
     },
 };
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
@@ -67,6 +68,22 @@ pub(crate) const VENDOR: Vendor = Vendor {
         format!("region = \"{region}\"\norganization_id = \"{organization}\"\n")
     },
 };
+
+/// What a key may do, which any role may let it do.
+pub(super) fn privileges(kind: MessageDescriptor) -> Value {
+    let values = kind.get_field_by_name("values").unwrap();
+    let mut privilege = DynamicMessage::new(values.kind().as_message().unwrap().clone());
+    for (field, text) in [
+        ("owner", "SEARCH_API"),
+        ("target_domain", "EXECUTE_QUERY"),
+        ("target_id", "*"),
+    ] {
+        privilege.set_field_by_name(field, Value::String(text.to_owned()));
+    }
+    let mut privileges = DynamicMessage::new(kind);
+    privileges.set_field(&values, Value::List(vec![Value::Message(privilege)]));
+    Value::Message(privileges)
+}
 
 /// The region of a name.
 fn region_of(name: &str) -> Region {
