@@ -27,7 +27,6 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     audit::{self, Trail},
-    auth::Authenticator,
     call::Ledger,
     clock::Clock,
     config::Config,
@@ -48,7 +47,6 @@ use crate::{
         },
     },
     gateway::Gateway,
-    http,
     live::Live,
     policy,
     random::Random,
@@ -86,9 +84,6 @@ pub enum Error {
     /// The program ends.
     #[error("loading was interrupted")]
     Interrupted,
-    /// An HTTP client can't be made.
-    #[error(transparent)]
-    Http(#[from] http::Error),
     /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] tls::Error),
@@ -366,16 +361,6 @@ pub async fn check(
     loader.tasks.stop();
     let loaded = loaded.map_err(Error::Faults)?;
     Ok(loaded.remarks)
-}
-
-fn authenticator(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Authenticator, Error> {
-    let client = http::client(&http::Options {
-        connect_timeout: Duration::from_secs(5),
-        pool_max_idle_per_host: 1,
-        ca: None,
-    })?;
-    let issuers = config.auth.issuers.clone();
-    Authenticator::start(issuers, &client, clock.clone(), tasks).map_err(Error::Auth)
 }
 
 /// All services: the contract's, health and reflection.

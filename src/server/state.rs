@@ -14,7 +14,7 @@ use std::{
 
 use super::{Error, listen::Peer, tls::Tls, upstreams};
 use crate::{
-    auth::{Authenticator, Jwks},
+    auth::{Authenticator, Issuer, Keys},
     clock::Clock,
     config::{self, Config},
     contract::Contract,
@@ -135,8 +135,13 @@ impl Changed {
         files.into_iter().flatten().any(|it| self.file(it))
     }
 
-    fn keys(&self, keys: &Jwks) -> bool {
-        matches!(keys, Jwks::File(path) if self.file(path))
+    /// Whether an issuer's keys may be others, or have to be fetched otherwise.
+    fn keys(&self, keys: &Keys) -> bool {
+        match keys {
+            Keys::File(path) => self.file(path),
+            Keys::Url(_, fetching) => fetching.ca.as_ref().is_some_and(|it| self.file(it)),
+            Keys::SharedSecret(source) => self.credential(source),
+        }
     }
 }
 
@@ -154,7 +159,7 @@ impl Loader {
         let policy = self.policy(config, before).await;
         let policy = policy.map_err(|e| faults.push(e)).ok();
         let tls = tls(config, before).map_err(|e| faults.push(e)).ok();
-        let authenticator = self.authenticator(config, before);
+        let authenticator = self.authenticator(config, before).await;
         let authenticator = authenticator.map_err(|e| faults.push(e)).ok();
         let upstreams = upstreams::connect(config, before, &self.clock, &self.random).await;
         let upstreams = upstreams
@@ -211,19 +216,28 @@ impl Loader {
         }
     }
 
-    fn authenticator(
+    async fn authenticator(
         &self,
         config: &Config,
         before: Option<Before<'_>>,
     ) -> Result<Authenticator, Error> {
         let issuers = &config.auth.issuers;
-        if let Some(it) = before
-            && it.config.auth == config.auth
-            && !issuers.iter().any(|issuer| it.changed.keys(&issuer.jwks))
-        {
-            return Ok(it.state.authenticator.clone());
+        let mut former = None;
+        if let Some(it) = before {
+            let changed = |issuer: &&Issuer| it.changed.keys(&issuer.keys);
+            let changed: Vec<_> = issuers.iter().filter(changed).collect();
+            if changed.is_empty() && it.config.auth == config.auth {
+                return Ok(it.state.authenticator.clone());
+            }
+            // with other certificates to trust, keys are fetched anew
+            let is_fetched = |issuer: &&Issuer| matches!(issuer.keys, Keys::Url(..));
+            if !changed.iter().any(is_fetched) {
+                former = Some(&it.state.authenticator);
+            }
         }
-        super::authenticator(config, &self.clock, &self.tasks)
+        let (clock, tasks) = (self.clock.clone(), &self.tasks);
+        let started = Authenticator::start(issuers.clone(), clock, tasks, former);
+        started.await.map_err(Error::Auth)
     }
 }
 

@@ -38,5 +38,6 @@ mod serving;
 mod sites;
 mod streams;
 mod support;
+mod tokens;
 mod transport_identity;
 mod upstreams;
