@@ -22,10 +22,10 @@ pub use connection::{Connection, Peer};
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a client's certificate ends.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(10);
 /// How long before that its connection is asked to end, so that the client comes
 /// back with the next one in time.
-const AHEAD: Duration = Duration::from_secs(60);
+const AHEAD: Duration = Duration::from_secs(30);
 
 /// Where connections come from, and what they are held to.
 #[derive(Clone, Debug)]

@@ -181,8 +181,10 @@ impl Reloader {
             metrics,
             ..
         } = &self.running;
-        if let Err(error) = logs.filter(&config.log.level) {
-            // its check let it through
+        if config.log.level != self.config.log.level
+            && let Err(error) = logs.filter(&config.log.level)
+        {
+            // the configuration's check let it through
             tracing::error!(error = &error as &dyn std::error::Error, "log.level");
         }
         loaded.remark();

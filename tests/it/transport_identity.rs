@@ -257,7 +257,7 @@ async fn a_certificate_that_ends_counts_no_more_on_a_connection_that_is_open() {
     let stage = Stage::new().await;
     let clock = Clock::system();
     let names = [PAYMENTS];
-    let shown = stage.authority.client_for(&names, Duration::from_secs(4));
+    let shown = stage.authority.client_for(&names, Duration::from_secs(8));
     let client = stage.client(&shown);
     let token = stage.setup.token_of("api", &["payments"]);
     let request = client.request(WHO, "");

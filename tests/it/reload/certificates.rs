@@ -1,6 +1,6 @@
 //! The server's certificate, and those that vouch for clients.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     GET, Stage, WHO, replace,
@@ -133,6 +133,21 @@ async fn who_vouches_for_clients_is_rotated_and_open_connections_go_on_or_end() 
     all_right(&after.stop().await);
     assert_eq!(stage.peers("new").len(), 1);
     stage.logged("counts no more").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_a_certificate_that_ends_soon_is_sent_for_the_next_one_in_time() {
+    let authority = Authority::new("authority");
+    let stage = stage(MUTUAL, &authority, &[&authority]).await;
+    let shown = authority.client_for(&["api.example.org"], Duration::from_secs(25));
+    let client = stage.secure(&authority, Some(&shown));
+    let token = stage.setup.token_of("steady", &["admin"]);
+    let callers = Steady::start(&[client], 4, GET, &token, &Moment::default());
+    stage.logged("counts no more").await;
+    callers.go_on(20).await;
+    // it showed the same again, as it still holds: no call was lost for it
+    all_right(&callers.stop().await);
+    assert!(stage.peers("steady").len() > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
