@@ -1,6 +1,5 @@
 //! What the tests share.
 
-pub(crate) mod authority;
 pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
@@ -9,5 +8,6 @@ pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod tls;
 pub(crate) mod upstreams;
 pub(crate) mod vendors;

@@ -10,10 +10,10 @@ use keygate::clock::Clock;
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::support::{
-    authority::{Authority, Pair},
     gateway::{Client, PATIENCE, records},
     serve::{Gateway, Setup},
     served::text,
+    tls::{Authority, Pair},
 };
 
 const EXPLAIN: &str = "keygate.access.v1.AccessService/ExplainAccess";
@@ -64,7 +64,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let authority = Authority::new("clients");
+        let authority = Authority::new();
         let setup = Setup::new(TLS, "").await;
         let (certificate, key) = authority.server();
         setup.write("cert.pem", &certificate);
@@ -79,8 +79,9 @@ impl Stage {
     }
 
     fn client(&self, shown: &Pair) -> Client {
-        let endpoint = self.authority.endpoint(self.gateway.grpc, Some(shown));
-        Client::over(&endpoint)
+        Client::with(self.gateway.grpc, |it| {
+            self.authority.trusted(&it, Some(shown))
+        })
     }
 
     async fn who(&self, names: &[&str], claims: &[&str]) -> DynamicMessage {

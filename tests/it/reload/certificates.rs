@@ -7,8 +7,8 @@ use super::{
     steady::{Moment, Steady, all_right},
 };
 use crate::support::{
-    authority::{Authority, Pair},
     gateway::{Client, records},
+    tls::{Authority, Pair},
 };
 
 const TLS: &str = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
@@ -33,7 +33,7 @@ fn bundle(authorities: &[&Authority]) -> String {
 
 impl Stage {
     fn secure(&self, authority: &Authority, shown: Option<&Pair>) -> Client {
-        Client::over(&authority.endpoint(self.gateway.grpc, shown))
+        Client::with(self.gateway.grpc, |it| authority.trusted(&it, shown))
     }
 
     /// Whether a client that connects now gets an answer; else why not.
@@ -55,7 +55,7 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_servers_is_rotated_for_new_connections_and_open_ones_go_on() {
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (old, new) = (Authority::new(), Authority::new());
     let stage = stage(TLS, &old, &[]).await;
     let clients = [stage.secure(&old, None), stage.secure(&old, None)];
     let token = stage.setup.token_of("steady", &["admin"]);
@@ -91,8 +91,8 @@ async fn the_servers_is_rotated_for_new_connections_and_open_ones_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_vouches_for_clients_is_rotated_and_open_connections_go_on_or_end() {
-    let server = Authority::new("server");
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let server = Authority::new();
+    let (old, new) = (Authority::new(), Authority::new());
     let stage = stage(MUTUAL, &server, &[&old]).await;
     let shown = [&old, &new].map(|it| it.client(&["spiffe://example.org/api"]));
     let token = |subject: &str| stage.setup.token_of(subject, &["admin"]);
@@ -137,7 +137,7 @@ async fn who_vouches_for_clients_is_rotated_and_open_connections_go_on_or_end() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_shows_a_certificate_that_ends_soon_is_sent_for_the_next_one_in_time() {
-    let authority = Authority::new("authority");
+    let authority = Authority::new();
     let stage = stage(MUTUAL, &authority, &[&authority]).await;
     let shown = authority.client_for(&["api.example.org"], Duration::from_secs(25));
     let client = stage.secure(&authority, Some(&shown));
@@ -160,7 +160,7 @@ async fn who_shows_a_certificate_that_ends_soon_is_sent_for_the_next_one_in_time
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_asked_for_certificates_from_then_on() {
-    let server = Authority::new("server");
+    let server = Authority::new();
     let stage = stage(TLS, &server, &[&server]).await;
     let shown = server.client(&["api.example.org"]);
     let open = stage.secure(&server, None);

@@ -5,13 +5,18 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::Stage;
 use crate::support::{
-    authority::{Authority, Pair},
     serve::Gateway,
+    tls::{Authority, Pair},
 };
+
+/// The way to a gateway that speaks no TLS.
+fn plain(gateway: &Gateway) -> Endpoint {
+    Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap()
+}
 
 /// Whether a client gets an answer.
 async fn answered(gateway: &Gateway, authority: &Authority, shown: Option<Pair>) -> bool {
-    let endpoint = authority.endpoint(gateway.grpc, shown.as_ref());
+    let endpoint = authority.trusted(&plain(gateway), shown.as_ref());
     let request = HealthCheckRequest::default();
     let mut health = HealthClient::new(endpoint.connect_lazy());
     health.check(request).await.is_ok()
@@ -19,7 +24,7 @@ async fn answered(gateway: &Gateway, authority: &Authority, shown: Option<Pair>)
 
 #[tokio::test]
 async fn only_clients_that_trust_and_are_trusted_are_served() {
-    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let (ours, theirs) = (Authority::new(), Authority::new());
     let client = |authority: &Authority| Some(authority.client(&["client"]));
     for mutual in [false, true] {
         let client_ca = if mutual {
@@ -41,8 +46,7 @@ async fn only_clients_that_trust_and_are_trusted_are_served() {
         // a server's certificate is none for a client
         let server = Some(ours.server());
         assert_eq!(answered(&gateway, &ours, server).await, !mutual);
-        let plain = Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap();
-        let mut plain = HealthClient::new(plain.connect_lazy());
+        let mut plain = HealthClient::new(plain(&gateway).connect_lazy());
         assert!(plain.check(HealthCheckRequest::default()).await.is_err());
     }
 }
