@@ -24,11 +24,14 @@ use self::making::*;
 use crate::support::clock::Hand;
 
 mod algorithms;
+mod flood;
 mod forged;
 mod fuzz;
 mod making;
 mod properties;
+mod provider;
 mod remote;
+mod served;
 
 #[tokio::test]
 async fn a_remembered_token_still_expires() {
