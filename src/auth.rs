@@ -1,10 +1,13 @@
 //! Who calls: a bearer JWT becomes a [`Caller`], or the call is refused.
 //!
-//! A token is held to RFC 8725. Its issuer is looked up by `iss`, the key by
-//! `kid`, and the algorithm has to be both one that the issuer is allowed and
-//! the one that the key is for. Nothing that a token brings along (`jku`, `x5u`,
-//! `jwk`, `x5c`) is ever used or fetched. Claims are looked at only after the
-//! signature has been verified, and every claim that is checked is required.
+//! A token is held to RFC 8725, and to what its successor
+//! (draft-ietf-oauth-rfc8725bis) adds for signed tokens: names of algorithms are
+//! taken letter for letter, and only the compact form is a token. Its issuer is
+//! looked up by `iss`, the key by `kid`, and the algorithm has to be both one that
+//! the issuer is allowed and the one that the key is for. Nothing that a token
+//! brings along (`jku`, `x5u`, `jwk`, `x5c`) is ever used or fetched. Claims are
+//! looked at only after the signature has been verified, and every claim that is
+//! checked is required.
 //!
 //! This module knows no policy: it says who calls, never what they may do.
 
@@ -15,23 +18,25 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::{
     clock::Clock,
-    http::Client,
     settings::{Fault, Faults},
     tasks::Tasks,
 };
 
+mod algorithm;
 mod cache;
 mod claims;
+mod error;
 mod issuer;
 mod jwks;
 mod jws;
 mod keys;
 mod strict_json;
 #[cfg(test)]
-mod tests;
+mod vectors;
 
-pub use issuer::{Issuer, Jwks};
-pub use jsonwebtoken::Algorithm;
+pub use algorithm::Algorithm;
+pub use error::{Error, Reason};
+pub use issuer::{Fetching, Issuer, Keys, TokenType};
 
 /// The most that a token may have, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -50,85 +55,12 @@ pub struct Caller {
     pub claims: Vec<String>,
     /// The token's id (`jti`), where it has one.
     pub token_id: Option<String>,
-    /// When the token ends (`exp`).
+    /// When the token ends: by its `exp`, or earlier by the age that its issuer's
+    /// tokens may have.
     pub expires_at: SystemTime,
-}
-
-/// Why a call has no [`Caller`]. The text is safe to send to anybody: it holds
-/// nothing of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// There is no bearer token.
-    #[error("the call carries no token; send the metadata `authorization: Bearer <JWT>`")]
-    Missing,
-    /// The token is not one to trust.
-    #[error("the token is not valid: {0}")]
-    Invalid(Reason),
-    /// The token was good, and is over.
-    #[error("the token has expired")]
-    Expired,
-    /// The issuer's keys can't be had at the moment.
-    #[error("the keys of the token's issuer are not available at the moment; try again")]
-    KeysUnavailable,
-}
-
-/// What is wrong with a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// More than one `authorization`.
-    #[error("the call has more than one `authorization`")]
-    ManyTokens,
-    /// Over [`MAX_TOKEN_BYTES`].
-    #[error("it is longer than 16 KiB")]
-    TooLong,
-    /// Not three parts of unpadded base64url, or not JSON objects inside.
-    #[error("it is not a signed JWT in compact form")]
-    Malformed,
-    /// A member twice in one object, where two readers could see two tokens.
-    #[error("its JSON names a member twice")]
-    DuplicateMember,
-    /// `alg` is missing, not known, not allowed for the issuer, or `none`.
-    #[error("its `alg` is not one that is allowed for its issuer")]
-    Algorithm,
-    /// A header member of the wrong type.
-    #[error("its header member `{0}` has the wrong type")]
-    Header(&'static str),
-    /// `crit` asks for extensions, and none are known here.
-    #[error("its header has `crit`, and no extension is supported")]
-    Critical,
-    /// `iss` is not a configured issuer.
-    #[error("its issuer is not a trusted one")]
-    Issuer,
-    /// No key of the issuer has that `kid` and is for that `alg`.
-    #[error("its issuer has no key for its `kid` and `alg`")]
-    Key,
-    /// No `kid`, and several keys of the issuer would do.
-    #[error("it names no `kid`, and its issuer has several keys")]
-    AmbiguousKey,
-    /// The signature does not verify.
-    #[error("its signature does not verify")]
-    Signature,
-    /// A required claim is missing, or a claim has the wrong type.
-    #[error("its claim `{0}` is missing or has the wrong type")]
-    Claim(&'static str),
-    /// It is for somebody else.
-    #[error("its audience (`aud`) is not this gateway")]
-    Audience,
-    /// Its time has not come (`nbf`).
-    #[error("it is not valid yet (`nbf`)")]
-    NotYetValid,
-    /// It was issued in the future, or after its own end.
-    #[error("its `iat` makes no sense")]
-    IssuedAt,
-    /// The roles claim is neither a list of strings nor a string.
-    #[error("the claim that holds its roles is neither a list of strings nor a string")]
-    Roles,
-}
-
-impl From<Reason> for Error {
-    fn from(reason: Reason) -> Self {
-        Self::Invalid(reason)
-    }
+    /// The names (URIs and host names) in the verified client certificate of the
+    /// call's connection. No token brings any.
+    pub certificate_names: Arc<[String]>,
 }
 
 /// The bearer token of a request.
@@ -172,41 +104,61 @@ struct Trusted {
 }
 
 impl Authenticator {
-    /// Loads keys that are in files, and begins to fetch those that are not.
-    /// Must be called on a Tokio runtime.
+    /// Loads keys that are in files and shared secrets, and begins to fetch the
+    /// other keys. Must be called on a Tokio runtime.
+    ///
+    /// What `before` has fetched of an address goes on to be used where the settings
+    /// say the same of it; for the rest of its addresses, fetching ends when it is
+    /// dropped.
     ///
     /// # Errors
     /// Every fault of the issuers' settings and files. An issuer that can't be
     /// reached is not one of them: its tokens are refused until it can.
-    pub fn start(
+    pub async fn start(
         issuers: Vec<Issuer>,
-        client: &Client,
         clock: Clock,
         tasks: &Tasks,
+        before: Option<&Self>,
     ) -> Result<Self, Faults> {
         let mut faults = issuer::check(&issuers);
-        let mut trusted = Vec::with_capacity(issuers.len());
+        let (mut trusted, mut fresh) = (Vec::with_capacity(issuers.len()), Vec::new());
         for (at, settings) in issuers.into_iter().enumerate() {
-            match jwks::Source::open(&settings.jwks, client, &clock) {
-                Ok(keys) => trusted.push(Trusted { settings, keys }),
-                Err(message) => faults.push(Fault {
-                    path: format!("auth.issuers[{at}].jwks"),
-                    line: None,
-                    message,
-                }),
-            }
+            let keys = match before.and_then(|it| it.fetched(&settings.keys)) {
+                Some(keys) => keys,
+                None => match jwks::Source::open(&settings.keys, &clock).await {
+                    Ok(keys) => {
+                        fresh.push(keys.clone());
+                        keys
+                    }
+                    Err(message) => {
+                        faults.push(Fault {
+                            path: format!("auth.issuers[{at}].{}", settings.keys.setting()),
+                            line: None,
+                            message,
+                        });
+                        continue;
+                    }
+                },
+            };
+            trusted.push(Trusted { settings, keys });
         }
         if !faults.is_empty() {
             return Err(Faults(faults));
         }
-        for issuer in &trusted {
-            issuer.keys.refresh_in(tasks);
+        for keys in fresh {
+            keys.refresh_in(tasks);
         }
         Ok(Self(Arc::new(Inner {
             issuers: trusted,
             cache: cache::Cache::new(REMEMBERED_TOKENS),
             clock,
         })))
+    }
+
+    /// What is fetched of an address already.
+    fn fetched(&self, keys: &Keys) -> Option<jwks::Source> {
+        let known = self.0.issuers.iter().find(|it| it.settings.keys == *keys)?;
+        matches!(keys, Keys::Url(..)).then(|| known.keys.clone())
     }
 
     /// Verifies a token.
@@ -240,6 +192,9 @@ impl Authenticator {
             .ok_or(Reason::Issuer)?;
         if !issuer.settings.algorithms.contains(&jws.algorithm) {
             return Err(Reason::Algorithm.into());
+        }
+        if !issuer.settings.accepts(jws.typ.as_ref()) {
+            return Err(Reason::Type.into());
         }
         let keys = issuer.keys.holding(&jws).await?;
         keys.verify(&jws)?;

@@ -1,112 +1,135 @@
 //! An issuer's settings, and what can be wrong with them.
 
-use std::{collections::HashSet, fmt, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use ::http::Uri;
-use jsonwebtoken::Algorithm;
 
-use crate::{http, settings::Fault};
+use super::Algorithm;
+use crate::{http, settings::Fault, upstream::credentials};
 
 /// An issuer whose tokens are trusted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// What its tokens have as `iss`, character for character.
     pub issuer: String,
     /// A token is for this gateway if its `aud` has one of these.
     pub audiences: Vec<String>,
-    /// Where its keys are.
-    pub jwks: Jwks,
-    /// The algorithms that its tokens may be signed with.
+    /// What its tokens are verified with.
+    pub keys: Keys,
+    /// The algorithms that its tokens may be signed with: only
+    /// [`Algorithm::Hs256`] with a shared secret, and never with public keys.
     pub algorithms: Vec<Algorithm>,
     /// The claim that holds the caller's roles: a name (`roles`), or a path with
-    /// dots (`realm_access.roles`). A token without it has no roles.
+    /// dots (`realm_access.roles`). It is a list of strings, or one string with
+    /// spaces between them, as `scope` is. A token without it has no roles.
     pub roles_claim: String,
+    /// What the header of its tokens has to say of their purpose. `None`: it may
+    /// say nothing, or that it is a JWT or an access token.
+    pub typ: Option<TokenType>,
+    /// How old its tokens may become, whatever their `exp` says; `iat` is then
+    /// required.
+    pub max_token_age: Option<Duration>,
+    /// How far its clock may be ahead: `nbf` and `iat` may be that much later than
+    /// now. `exp` has no leeway.
+    pub clock_leeway: Duration,
 }
 
-/// Where an issuer's keys are: a JSON Web Key Set (RFC 7517).
+/// What an issuer's tokens are verified with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Jwks {
-    /// A file, read at start.
+pub enum Keys {
+    /// Public keys in a file (a JSON Web Key Set, RFC 7517), read at start.
     File(PathBuf),
-    /// An address, fetched at start and from time to time.
-    Url(Uri),
+    /// Public keys behind an address, fetched at start and from time to time.
+    Url(Uri, Fetching),
+    /// A secret shared with the issuer, and nothing else. Its bytes are the key as
+    /// they stand.
+    SharedSecret(credentials::Source),
 }
 
-/// The algorithms that can be allowed, by name. Each needs only a public key.
-const ALGORITHMS: [(&str, Algorithm); 10] = [
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-    ("Ed25519", Algorithm::EdDSA), // its name since RFC 9864
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-];
+/// How keys are fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetching {
+    /// Certificates (PEM) to trust instead of the machine's.
+    pub ca: Option<PathBuf>,
+    /// Time between two fetches that nobody asked for.
+    pub refresh: Duration,
+    /// How long keys hold that can't be refreshed, from their last fetch.
+    pub max_age: Duration,
+}
 
-/// An algorithm by its name in a token, key or setting, if it is supported.
-pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
-    let (_, algorithm) = ALGORITHMS.iter().find(|(it, _)| *it == name)?;
-    Some(*algorithm)
+impl Default for Fetching {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            refresh: Duration::from_secs(5 * 60),
+            max_age: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// The purpose of a token, as `typ` names it (RFC 7515, section 4.1.9): a media
+/// type, without `application/` and in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenType(String);
+
+impl TokenType {
+    /// Reads a `typ`.
+    #[must_use]
+    pub fn new(typ: &str) -> Self {
+        let typ = typ.to_ascii_lowercase();
+        match typ.strip_prefix("application/") {
+            Some(rest) if !rest.contains('/') => Self(rest.to_owned()),
+            _ => Self(typ),
+        }
+    }
 }
 
 impl Issuer {
-    /// The algorithms that are allowed where the settings name none: all that
-    /// are supported, as none of them needs a shared secret.
-    #[must_use]
-    pub fn default_algorithms() -> Vec<Algorithm> {
-        let mut all: Vec<_> = ALGORITHMS.iter().map(|(_, it)| *it).collect();
-        all.dedup();
-        all
-    }
+    /// How far a clock may be ahead where the settings say nothing.
+    pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
 
-    /// Reads the name of an algorithm in the settings.
-    ///
-    /// # Errors
-    /// What is wrong with it, for the person who wrote it.
-    pub fn parse_algorithm(name: &str) -> Result<Algorithm, String> {
-        algorithm(name).ok_or_else(|| {
-            if name.eq_ignore_ascii_case("none") {
-                "\"none\" means tokens that anybody can make; it can't be allowed".to_owned()
-            } else if name.starts_with("HS") {
-                format!(
-                    "\"{name}\" needs a secret shared with the issuer, which is not supported; \
-                     use an algorithm with a public key, as ES256"
-                )
-            } else {
-                let known: Vec<_> = ALGORITHMS.iter().map(|(it, _)| *it).collect();
-                format!(
-                    "\"{name}\" is not a known algorithm; known are {}",
-                    known.join(", ")
-                )
-            }
-        })
+    /// Whether a token that says this of its purpose is one to let in. Where the
+    /// settings name none, a token that says it is for something else, as to log
+    /// out (`logout+jwt`), is not (RFC 8725, section 3.11). `JOSE` is what SPIFFE's
+    /// may say.
+    pub(super) fn accepts(&self, typ: Option<&TokenType>) -> bool {
+        match (&self.typ, typ) {
+            (Some(required), typ) => typ == Some(required),
+            (None, None) => true,
+            (None, Some(TokenType(typ))) => ["jwt", "at+jwt", "jose"].contains(&typ.as_str()),
+        }
     }
 }
 
-impl Jwks {
+impl Keys {
     /// Reads a setting that is a URL or the path of a file.
     ///
     /// # Errors
     /// What is wrong with it, for the person who wrote it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn jwks(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err("this is empty; write a URL or the path of a file");
         }
         if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
         }
-        http::endpoint(text).map(Self::Url)
+        http::endpoint(text).map(|it| Self::Url(it, Fetching::default()))
     }
-}
 
-impl fmt::Display for Jwks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The setting that names them.
+    pub(super) fn setting(&self) -> &'static str {
         match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Url(uri) => uri.fmt(f),
+            Self::SharedSecret(_) => "shared_secret",
+            Self::File(_) | Self::Url(..) => "jwks",
+        }
+    }
+
+    /// The algorithms that they can be for.
+    #[must_use]
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        match self {
+            Self::SharedSecret(_) => &[Algorithm::Hs256],
+            Self::File(_) | Self::Url(..) => &Algorithm::ASYMMETRIC,
         }
     }
 }
@@ -145,11 +168,11 @@ pub(super) fn check(issuers: &[Issuer]) -> Vec<Fault> {
                 "this is empty or has an empty one; a token made for another service must not be let in",
             );
         }
-        let shared = |it: &Algorithm| it.family() == jsonwebtoken::AlgorithmFamily::Hmac;
-        if it.algorithms.is_empty() || it.algorithms.iter().any(shared) {
+        let possible = |name: &Algorithm| it.keys.algorithms().contains(name);
+        if it.algorithms.is_empty() || !it.algorithms.iter().all(possible) {
             fault(
                 "algorithms",
-                "this must name at least one algorithm, none with a shared secret",
+                "this must name at least one algorithm, and only such as its keys are for",
             );
         }
         if it.roles_claim.is_empty() {
@@ -174,11 +197,12 @@ mod tests {
             "http://[::1]:9/jwks",
             "http://localhost/jwks",
         ] {
-            assert_eq!(Jwks::parse(url), Ok(Jwks::Url(url.parse().unwrap())));
+            let expected = Keys::Url(url.parse().unwrap(), Fetching::default());
+            assert_eq!(Keys::jwks(url), Ok(expected));
         }
         assert_eq!(
-            Jwks::parse("keys/jwks.json"),
-            Ok(Jwks::File("keys/jwks.json".into()))
+            Keys::jwks("keys/jwks.json"),
+            Ok(Keys::File("keys/jwks.json".into()))
         );
         for (text, part) in [
             ("", "is empty"),
@@ -192,24 +216,23 @@ mod tests {
             ("file:///etc/jwks", "must be an https URL"),
             ("https://", "must be an https URL"),
         ] {
-            let fault = Jwks::parse(text).unwrap_err();
+            let fault = Keys::jwks(text).unwrap_err();
             assert!(fault.contains(part), "{text}: {fault}");
             assert!(!fault.contains("secret@"));
         }
     }
 
     #[test]
-    fn algorithms_are_asymmetric() {
-        assert_eq!(Issuer::parse_algorithm("ES256"), Ok(Algorithm::ES256));
-        assert_eq!(Issuer::parse_algorithm("Ed25519"), Ok(Algorithm::EdDSA));
-        for (name, part) in [
-            ("none", "anybody"),
-            ("HS256", "secret shared"),
-            ("ES999", "known are ES256"),
+    fn types_are_compared_as_media_types() {
+        for (a, b, same) in [
+            ("at+jwt", "application/at+jwt", true),
+            ("at+jwt", "AT+JWT", true),
+            ("JWT", "jwt", true),
+            ("JWT", "at+jwt", false),
+            ("at+jwt", "text/at+jwt", false),
+            ("a/b", "application/a/b", false),
         ] {
-            let fault = Issuer::parse_algorithm(name).unwrap_err();
-            assert!(fault.contains(part), "{fault}");
+            assert_eq!(TokenType::new(a) == TokenType::new(b), same, "{a} {b}");
         }
-        assert_eq!(Issuer::default_algorithms().len(), 9);
     }
 }

@@ -1,27 +1,28 @@
 //! The compact form of a JWS (RFC 7515): three parts and a header.
 //!
 //! It is taken apart here, and verified by [`super::keys`]. Of the header, only
-//! `alg`, `kid` and `crit` have a meaning.
+//! `alg`, `kid`, `typ` and `crit` have a meaning.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::Algorithm;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Reason, issuer, strict_json};
+use super::{Algorithm, Reason, TokenType, strict_json};
 
 /// A token taken apart, not verified.
 #[derive(Debug)]
 pub(super) struct Jws<'a> {
-    /// What the header asks for: never `none`, never a shared secret.
+    /// What the header asks for: never `none`.
     pub(super) algorithm: Algorithm,
     /// The key that the header names.
     pub(super) kid: Option<String>,
+    /// The purpose that the header names.
+    pub(super) typ: Option<TokenType>,
     /// The payload, decoded.
     pub(super) payload: Vec<u8>,
     /// What was signed: header and payload as they came.
     pub(super) signed: &'a str,
-    /// The signature, base64url.
-    pub(super) signature: &'a str,
+    /// The signature, decoded.
+    pub(super) signature: Vec<u8>,
 }
 
 impl<'a> Jws<'a> {
@@ -36,21 +37,25 @@ impl<'a> Jws<'a> {
             return Err(Reason::Critical);
         }
         let algorithm = match header.get("alg") {
-            Some(Value::String(name)) => issuer::algorithm(name).ok_or(Reason::Algorithm)?,
+            Some(Value::String(name)) => Algorithm::named(name).ok_or(Reason::Algorithm)?,
             _ => return Err(Reason::Algorithm),
-        };
-        let kid = match header.get("kid") {
-            None => None,
-            Some(Value::String(kid)) => Some(kid.clone()),
-            Some(_) => return Err(Reason::Header("kid")),
         };
         Ok(Self {
             algorithm,
-            kid,
+            kid: text(&header, "kid")?.map(str::to_owned),
+            typ: text(&header, "typ")?.map(TokenType::new),
             payload: decode(payload)?,
             signed,
-            signature,
+            signature: decode(signature)?,
         })
+    }
+}
+
+fn text<'h>(header: &'h Map<String, Value>, name: &'static str) -> Result<Option<&'h str>, Reason> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Reason::Header(name)),
     }
 }
 

@@ -1,19 +1,24 @@
-//! An issuer's public keys, read from a JSON Web Key Set (RFC 7517), and the
-//! one place where a signature is verified.
+//! What an issuer's tokens are verified with, and the one place where a
+//! signature is verified.
 //!
 //! A key is for one kind of algorithm, by its type and curve, and where it says
-//! so (`alg`) for one algorithm only. What a key says of its use (`use`,
-//! `key_ops`) counts.
+//! so (`alg`) for one algorithm only: a token can choose among an issuer's keys,
+//! never what is done with one.
 
-use aws_lc_rs::signature::{self, ParsedPublicKey};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
-use serde_json::{Map, Value};
+mod jwk;
+mod rsa;
 
-use super::{Reason, issuer, jws::Jws, strict_json};
+use aws_lc_rs::{hmac, signature::ParsedPublicKey};
+use serde_json::Value;
+
+use super::{Algorithm, Reason, jws::Jws, strict_json};
 
 /// More keys than any issuer has, and few enough to look through.
 const MAX_KEYS: usize = 256;
+
+/// The fewest bytes of a shared secret: as many as the digest has (RFC 7518,
+/// section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
 
 /// The keys that can verify a signature.
 #[derive(Debug, Default)]
@@ -22,9 +27,15 @@ pub(super) struct KeySet(Vec<Key>);
 #[derive(Debug)]
 struct Key {
     kid: Option<String>,
-    /// Every algorithm that it is for.
-    algorithms: Vec<Algorithm>,
-    public: DecodingKey,
+    /// Every algorithm that it is for, ready to verify with.
+    verifiers: Vec<(Algorithm, Verifier)>,
+}
+
+/// Neither variant prints a secret.
+#[derive(Debug)]
+enum Verifier {
+    Public(ParsedPublicKey),
+    Shared(hmac::Key),
 }
 
 /// Reading a set: the keys of use, and what is wrong with others.
@@ -37,7 +48,7 @@ pub(super) struct Parsed {
 }
 
 impl KeySet {
-    /// Reads a key set.
+    /// Reads public keys: a JSON Web Key Set (RFC 7517).
     ///
     /// # Errors
     /// What is wrong, if there is nothing in it to verify a token with.
@@ -54,7 +65,7 @@ impl KeySet {
         }
         let (mut keys, mut faults) = (Vec::new(), Vec::new());
         for (at, member) in members.iter().enumerate() {
-            match member.as_object().map(Key::parse) {
+            match member.as_object().map(jwk::parse) {
                 Some(Ok(Some(key))) => keys.push(key),
                 Some(Ok(None)) => {}
                 Some(Err(fault)) => faults.push(format!("keys[{at}]: {fault}")),
@@ -76,6 +87,25 @@ impl KeySet {
         })
     }
 
+    /// A secret that is shared with the issuer: its bytes as they stand. It has no
+    /// `kid`; whatever a token has as `kid`, it is the one.
+    ///
+    /// # Errors
+    /// If it is too short to be anything but guessed.
+    pub(super) fn shared(secret: &[u8]) -> Result<Self, String> {
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(format!(
+                "it has {} bytes; a secret of at least {MIN_SECRET_BYTES} random ones is needed",
+                secret.len()
+            ));
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Ok(Self(vec![Key {
+            kid: None,
+            verifiers: vec![(Algorithm::Hs256, Verifier::Shared(key))],
+        }]))
+    }
+
     /// Whether a key could have made the token: it has its `kid`, and is for its
     /// algorithm.
     pub(super) fn fits(&self, jws: &Jws<'_>) -> bool {
@@ -93,126 +123,51 @@ impl KeySet {
         if jws.kid.is_none() && self.candidates(jws).nth(1).is_some() {
             return Err(Reason::AmbiguousKey);
         }
-        let verified = candidates.any(|key| {
-            let message = jws.signed.as_bytes();
-            jsonwebtoken::crypto::verify(jws.signature, message, &key.public, jws.algorithm)
-                .unwrap_or(false)
-        });
+        let verified = candidates.any(|it| it.verify(jws.signed.as_bytes(), &jws.signature));
         verified.then_some(()).ok_or(Reason::Signature)
     }
 
-    fn candidates(&self, jws: &Jws<'_>) -> impl Iterator<Item = &Key> {
-        self.0.iter().filter(|key| {
-            (jws.kid.is_none() || key.kid == jws.kid) && key.algorithms.contains(&jws.algorithm)
+    fn candidates(&self, jws: &Jws<'_>) -> impl Iterator<Item = &Verifier> {
+        let verifiers = self.0.iter().flat_map(|key| {
+            let named = jws.kid.is_none() || key.kid == jws.kid;
+            key.verifiers.iter().map(move |it| (named, it))
+        });
+        verifiers.filter_map(|(named, (algorithm, verifier))| {
+            let named = named || matches!(verifier, Verifier::Shared(_));
+            (named && *algorithm == jws.algorithm).then_some(verifier)
         })
     }
 }
 
-impl Key {
-    /// Reads a key; `None` if it is for something else than signatures that are
-    /// supported.
-    fn parse(jwk: &Map<String, Value>) -> Result<Option<Self>, String> {
-        let kid = text(jwk, "kid")?.map(str::to_owned);
-        if jwk.contains_key("d") {
-            return Err(
-                "it is a private key; publish its public part only, and replace it, \
-                        as whoever read this file can make tokens"
-                    .to_owned(),
-            );
+impl Verifier {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Public(key) => key.verify_sig(message, signature).is_ok(),
+            // in constant time
+            Self::Shared(key) => hmac::verify(key, message, signature).is_ok(),
         }
-        if text(jwk, "use")?.is_some_and(|it| it != "sig") {
-            return Ok(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_key_set_is_read_or_refused(text in ".{0,100}", bytes: Vec<u8>) {
+            let _ = KeySet::parse(text.as_bytes());
+            let number = URL_SAFE_NO_PAD.encode(&bytes);
+            let set = json!({"keys": [
+                {"kty": "EC", "crv": "P-256", "x": number, "y": number},
+                {"kty": "OKP", "crv": "Ed25519", "x": number},
+                {"kty": "RSA", "n": number, "e": text},
+            ]});
+            let _ = KeySet::parse(set.to_string().as_bytes());
         }
-        match jwk.get("key_ops") {
-            None => {}
-            Some(Value::Array(all)) if all.iter().any(|it| it == "verify") => {}
-            Some(Value::Array(_)) => return Ok(None),
-            Some(_) => return Err("its `key_ops` is not a list".to_owned()),
-        }
-        let required = |name| text(jwk, name)?.ok_or_else(|| format!("it has no `{name}`"));
-        let number = |name| decode(required(name)?, name);
-        let kind = (required("kty")?, text(jwk, "crv")?);
-        let (mut algorithms, public) = match kind {
-            ("EC", Some("P-256")) => (
-                vec![Algorithm::ES256],
-                point(&number("x")?, &number("y")?, 32)?,
-            ),
-            ("EC", Some("P-384")) => (
-                vec![Algorithm::ES384],
-                point(&number("x")?, &number("y")?, 48)?,
-            ),
-            ("OKP", Some("Ed25519")) => (vec![Algorithm::EdDSA], edwards(&number("x")?)?),
-            ("RSA", _) => (
-                AlgorithmFamily::Rsa.algorithms().to_vec(),
-                rsa(&number("n")?, &number("e")?)?,
-            ),
-            _ => return Ok(None),
-        };
-        if let Some(name) = text(jwk, "alg")? {
-            let only = issuer::algorithm(name);
-            algorithms.retain(|it| Some(*it) == only);
-            if algorithms.is_empty() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(Self {
-            kid,
-            algorithms,
-            public,
-        }))
     }
-}
-
-fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
-    match jwk.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("its `{name}` is not a string")),
-    }
-}
-
-fn decode(text: &str, name: &str) -> Result<Vec<u8>, String> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| format!("its `{name}` is not base64url without padding"))
-}
-
-fn point(x: &[u8], y: &[u8], size: usize) -> Result<DecodingKey, String> {
-    if x.len() != size || y.len() != size {
-        return Err(format!("its `x` and `y` must have {size} bytes each"));
-    }
-    let point = [&[4], x, y].concat();
-    let algorithm = match size {
-        32 => &signature::ECDSA_P256_SHA256_FIXED,
-        _ => &signature::ECDSA_P384_SHA384_FIXED,
-    };
-    ParsedPublicKey::new(algorithm, &point).map_err(|_| "its point is not on its curve")?;
-    Ok(DecodingKey::from_ec_der(&point))
-}
-
-fn edwards(x: &[u8]) -> Result<DecodingKey, String> {
-    ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| "its `x` is not an Ed25519 key")?;
-    Ok(DecodingKey::from_ed_der(x))
-}
-
-fn rsa(n: &[u8], e: &[u8]) -> Result<DecodingKey, String> {
-    // Some issuers write a leading zero, as ASN.1 would have it.
-    let (n, e) = (trimmed(n), trimmed(e));
-    let bits = n
-        .first()
-        .map_or(0, |it| n.len() * 8 - it.leading_zeros() as usize);
-    if !(2048..=8192).contains(&bits) {
-        return Err(format!(
-            "its modulus has {bits} bits; 2048 to 8192 are accepted"
-        ));
-    }
-    if e.len() > 4 || e == [1] || e.last().is_none_or(|it| it % 2 == 0) {
-        return Err("its exponent is not one that is accepted".to_owned());
-    }
-    Ok(DecodingKey::from_rsa_raw_components(n, e))
-}
-
-fn trimmed(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|it| **it == 0).count();
-    &number[zeros..]
 }

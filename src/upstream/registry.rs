@@ -95,10 +95,9 @@ pub struct Registry {
 
 impl Registry {
     /// Adds an upstream, as [`Addresses::add`] does.
-    pub fn add(&mut self, client: Client, address: &str, default: bool) {
+    pub fn add(&mut self, client: Arc<Client>, address: &str, default: bool) {
         self.addresses.add(client.name(), address, default);
-        self.clients
-            .insert(client.name().to_owned(), Arc::new(client));
+        self.clients.insert(client.name().to_owned(), client);
     }
 
     /// What an address means, as [`Addresses::choose`] tells.

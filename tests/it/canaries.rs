@@ -74,7 +74,7 @@ impl Hunt {
             }
         }
         let mut hunt = Self {
-            client: Client::with(served.gateway.grpc, |it| authority.trusted(&it)),
+            client: Client::with(served.gateway.grpc, |it| authority.trusted(&it, None)),
             admin: String::new(),
             served,
             search,

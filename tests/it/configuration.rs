@@ -6,12 +6,14 @@ use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use keygate::upstream::credentials::{Header, Source};
 use keygate::{
-    auth::Jwks,
+    auth::Keys,
     config::{Config, Format, Limits, Upstream},
     settings::Faults,
 };
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
+
+mod issuers;
 
 /// A new Ed25519 key (PKCS#8, PEM).
 fn signing_key() -> String {
@@ -28,11 +30,14 @@ fn signing_key() -> String {
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let signing_key = signing_key();
+    let ca = rcgen::generate_simple_self_signed(["issuer.example".to_owned()]);
+    let ca = ca.expect("a certificate").cert.pem();
     for (name, content) in [
         ("policy.toml", ""),
         ("jwks.json", "{\"keys\":[]}"),
         ("key", "secret"),
         ("signing.pem", &signing_key),
+        ("ca.pem", &ca),
     ] {
         fs::write(folder.path().join(name), content).expect("it is written");
     }
@@ -83,7 +88,7 @@ fn the_smallest_configuration_has_all_defaults() {
     assert_eq!(config.server.grpc.to_string(), "127.0.0.1:50051");
     assert_eq!(config.log, keygate::config::Log::default());
     let issuer = &config.auth.issuers[0];
-    assert_eq!(issuer.jwks, Jwks::File(folder.path().join("jwks.json")));
+    assert_eq!(issuer.keys, Keys::File(folder.path().join("jwks.json")));
     assert_eq!(issuer.roles_claim, "roles");
     assert_eq!(issuer.algorithms.len(), 9);
     assert_eq!(config.policy.file, folder.path().join("policy.toml"));
@@ -208,7 +213,7 @@ format = "text"
     assert_eq!(a.audiences, ["one", "two"]);
     assert_eq!(a.algorithms.len(), 2);
     assert_eq!(a.roles_claim, "groups");
-    assert!(matches!(&b.jwks, Jwks::Url(it) if it.port_u16() == Some(8080)));
+    assert!(matches!(&b.keys, Keys::Url(it, _) if it.port_u16() == Some(8080)));
 
     assert!(config.audit.store.store.path().ends_with("other.db"));
     assert!(!format!("{config:?}").contains("pa55word"));
@@ -387,7 +392,7 @@ key = "key"
 issuer = "https://issuer.example"
 audiences = []
 jwks = "http://issuer.example"
-algorithms = ["HS256", "ES999"]
+algorithms = ["none", "ES999"]
 
 [[auth.issuers]]
 issuer = ""
@@ -452,7 +457,7 @@ format = "xml"
             "server.tls.key (line 13): DIR/key holds no private key",
             "auth.issuers[0].audiences (line 17): this must name at least one",
             "auth.issuers[0].jwks (line 18): this must be https",
-            "auth.issuers[0].algorithms[0] (line 19): \"HS256\" needs a secret",
+            "auth.issuers[0].algorithms[0] (line 19): \"none\" means tokens that anybody",
             "auth.issuers[0].algorithms[1] (line 19): \"ES999\" is not a known",
             "auth.issuers[1].audiences (line 21): this is missing",
             "auth.issuers[1].issuer (line 22): this must not be empty",

@@ -10,7 +10,7 @@ use super::key::KeyFacts;
 use crate::{
     auth::Caller,
     contract::{Contract, Effect, Operation},
-    policy::Pattern,
+    policy::{Pattern, certificate_name},
     settings::{Document, Fault, Faults, Item, Read, Table},
 };
 
@@ -108,12 +108,14 @@ impl<'c> Cases<'c> {
 
 fn case<'c>(table: &mut Table<'_>, at: (usize, usize), contract: &'c Contract) -> Option<Case<'c>> {
     let title = table.optional("title");
+    let names: Vec<String> = table.or("certificates", Vec::new());
     let caller = Caller {
         issuer: table.or("issuer", String::new()),
         subject: table.or("subject", String::new()),
         claims: table.or("claims", Vec::new()),
         token_id: table.optional("token_id"),
         expires_at: SystemTime::UNIX_EPOCH,
+        certificate_names: names.iter().map(|it| certificate_name(it)).collect(),
     };
     let operation = operation(table, contract);
     let upstream = upstream(table, operation);

@@ -10,7 +10,7 @@ use crate::{
     cli::{Error, Exit, Result, output},
     config::Config,
     contract::Contract,
-    policy::{Explanation, Pattern, Policy, Question},
+    policy::{Explanation, Pattern, Policy, Question, certificate_name},
     upstream::registry::{Addresses, Choice},
 };
 
@@ -65,6 +65,10 @@ struct CallerArgs {
     /// A value of the caller's roles claim; any number of times
     #[arg(long)]
     claim: Vec<String>,
+    /// A name in the caller's client certificate, as spiffe://example.org/api or
+    /// api.example.org; any number of times
+    #[arg(long, value_name = "NAME")]
+    certificate: Vec<String>,
 }
 
 /// What the call is about.
@@ -90,12 +94,14 @@ struct KeyArgs {
 
 impl CallerArgs {
     fn caller(&self) -> Caller {
+        let names = self.certificate.iter();
         Caller {
             issuer: self.issuer.clone(),
             subject: self.subject.clone(),
             claims: self.claim.clone(),
             token_id: self.token_id.clone(),
             expires_at: SystemTime::UNIX_EPOCH,
+            certificate_names: names.map(|it| certificate_name(it)).collect(),
         }
     }
 }

@@ -28,7 +28,7 @@ A file of cases:
 
   [[cases]]
   title = \"payments rename their keys within their names\"
-  claims = [\"payments\"]             # and: subject, issuer, token_id
+  claims = [\"payments\"]             # and: subject, issuer, token_id, certificates
   rpc = \"UpdateApiKey\"              # its full name, or as much of its end as only one has
   upstream = \"datadog/us1/main\"     # any if left out
   key = { name = \"payments-api\", own = true, new_name = \"api\" }   # and: scopes, unscoped

@@ -139,6 +139,31 @@ proptest! {
     }
 
     #[test]
+    fn narrowing_a_grant_never_widens(
+        text in text(), at: sample::Index, other in grant(), call in call(),
+    ) {
+        prop_assume!(!text.grants.is_empty());
+        let before = answers(&text.policy(), &call);
+        let at = at.index(text.grants.len());
+        let mut less = text.clone();
+        less.grants[at].issuer.get_or_insert_with(|| "https://b".to_owned());
+        prop_assert!(within(answers(&less.policy(), &call), before));
+        let mut less = text;
+        let certificate = &mut less.grants[at].certificate;
+        *certificate = certificate.take().or(other.certificate);
+        prop_assert!(within(answers(&less.policy(), &call), before));
+    }
+
+    #[test]
+    fn a_certificate_never_takes_access_away(text in text(), call in call(), other in call()) {
+        let policy = text.policy();
+        let mut more = call.clone();
+        let names = [&call, &other].map(|it| it.caller.certificate_names.to_vec()).concat();
+        more.caller.certificate_names = names.into();
+        prop_assert!(within(answers(&policy, &call), answers(&policy, &more)));
+    }
+
+    #[test]
     fn a_deny_always_denies_and_nothing_else(text in text(), more in deny(), call in call()) {
         let mut denying = text.clone();
         denying.deny.push(more.clone());

@@ -30,6 +30,7 @@ pub(super) struct GrantText {
     pub(super) role: usize,
     pub(super) by: (&'static str, String),
     pub(super) issuer: Option<String>,
+    pub(super) certificate: Option<String>,
 }
 
 /// A list of `[deny]`, and a pattern in it.
@@ -87,6 +88,8 @@ const UPSTREAMS: &[&str] = &[
 ];
 const NAMES: &[&str] = &["*", "a-*", "*-x", "a-x", "b*"];
 const SCOPES: &[&str] = &["*", "metrics_*", "metrics_read", "logs_read"];
+const CERTIFICATES: &[&str] = &["*", "spiffe://a/*", "spiffe://*/x", "*.Example.org"];
+const CERTIFICATE_NAMES: &[&str] = &["spiffe://a/x", "spiffe://b/x", "www.example.org"];
 const METHODS: &[&str] = &[LIST, CREATE, LIST_TOKENS, WHO_AM_I];
 const SUBJECTS: &[&str] = &["*", "bob", "b*", "al*e", "alice"];
 const ISSUERS: &[&str] = &["https://issuer.example", "https://b"];
@@ -126,7 +129,14 @@ pub(super) fn grant() -> impl Strategy<Value = GrantText> {
         word(SUBJECTS).prop_map(|it| ("subject", it)),
     ];
     let issuer = prop::option::weighted(0.3, word(ISSUERS));
-    (0..3_usize, by, issuer).prop_map(|(role, by, issuer)| GrantText { role, by, issuer })
+    let certificate = prop::option::weighted(0.3, word(CERTIFICATES));
+    let grant = (0..3_usize, by, issuer, certificate);
+    grant.prop_map(|(role, by, issuer, certificate)| GrantText {
+        role,
+        by,
+        issuer,
+        certificate,
+    })
 }
 
 pub(super) fn deny() -> impl Strategy<Value = DenyText> {
@@ -168,9 +178,11 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
         word(&["bob", "alice", "eve"]),
         prop::collection::vec(sample::select(&["one", "two", "three"][..]), 0..3),
         prop::option::of(word(&["t-1", "t-2", "u"])),
+        prop::collection::vec(word(CERTIFICATE_NAMES), 0..3),
     );
-    let caller = caller.prop_map(|(subject, claims, token_id)| Caller {
+    let caller = caller.prop_map(|(subject, claims, token_id, names)| Caller {
         token_id,
+        certificate_names: names.into(),
         ..super::caller(&subject, &claims)
     });
     (
@@ -214,6 +226,9 @@ impl Text {
             writeln!(text, "{kind} = {value:?}").unwrap();
             if let Some(issuer) = &it.issuer {
                 writeln!(text, "issuer = {issuer:?}").unwrap();
+            }
+            if let Some(certificate) = &it.certificate {
+                writeln!(text, "certificate = {certificate:?}").unwrap();
             }
         }
         writeln!(text, "[deny]").unwrap();

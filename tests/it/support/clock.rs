@@ -18,15 +18,29 @@ struct State {
 
 /// A clock at the present time, and the hand that moves it.
 pub(crate) fn manual() -> (Clock, Hand) {
-    let system = Clock::system();
-    let hand = Hand(Arc::new(State {
-        start: (system.now(), system.instant()),
-        passed: Mutex::new(Duration::ZERO),
-    }));
-    (Clock::from_source(hand.clone()), hand)
+    let hand = Hand::at(Clock::system().now());
+    (hand.clock(), hand)
 }
 
 impl Hand {
+    /// The hand of a clock at that time of day.
+    pub(crate) fn at(now: SystemTime) -> Self {
+        Self(Arc::new(State {
+            start: (now, Clock::system().instant()),
+            passed: Mutex::new(Duration::ZERO),
+        }))
+    }
+
+    /// A clock that it moves.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock::from_source(self.clone())
+    }
+
+    /// How many can ask a clock of its, and it.
+    pub(crate) fn users(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Moves it forward.
     pub(crate) fn advance(&self, by: Duration) {
         *self.0.passed.lock().unwrap() += by;

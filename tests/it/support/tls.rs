@@ -1,9 +1,11 @@
 //! Certificates, and TLS before servers that speak none.
 
-use std::{fs, net::Ipv4Addr, sync::Arc};
+use std::{fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use keygate::tasks::Tasks;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use keygate::{clock::Clock, tasks::Tasks};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -14,10 +16,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// The name that servers have.
 pub(crate) const NAME: &str = "localhost";
+
+/// A certificate and its key (PEM).
+pub(crate) type Pair = (String, String);
 
 /// A certificate authority.
 pub(crate) struct Authority {
@@ -39,10 +44,37 @@ impl Authority {
         }
     }
 
-    /// A certificate for a name, and its key.
-    pub(crate) fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    /// A server's certificate.
+    pub(crate) fn server(&self) -> Pair {
+        self.issue(&[NAME], ExtendedKeyUsagePurpose::ServerAuth, None)
+    }
+
+    /// A client's certificate with these names: URIs and host names.
+    pub(crate) fn client(&self, names: &[&str]) -> Pair {
+        self.issue(names, ExtendedKeyUsagePurpose::ClientAuth, None)
+    }
+
+    /// The same for so long from now.
+    pub(crate) fn client_for(&self, names: &[&str], validity: Duration) -> Pair {
+        self.issue(names, ExtendedKeyUsagePurpose::ClientAuth, Some(validity))
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+        validity: Option<Duration>,
+    ) -> Pair {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let name = |name: &&str| match name.contains("://") {
+            true => SanType::URI((*name).try_into().unwrap()),
+            false => SanType::DnsName((*name).try_into().unwrap()),
+        };
+        params.subject_alt_names = names.iter().map(name).collect();
         params.extended_key_usages = vec![usage];
+        if let Some(validity) = validity {
+            params.not_after = (Clock::system().now() + validity).into();
+        }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
@@ -50,7 +82,7 @@ impl Authority {
 
     /// The setting of `[server]` with which a gateway has a certificate.
     pub(crate) fn server_setting(&self) -> String {
-        let (certificate, key) = self.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
+        let (certificate, key) = self.server();
         let certificate = self.file("server.pem", &certificate);
         let key = self.file("server.key", &key);
         format!("tls = {{ cert = \"{certificate}\", key = \"{key}\" }}")
@@ -67,11 +99,15 @@ impl Authority {
         path.to_str().unwrap().to_owned()
     }
 
-    /// The way to the same server for a client that trusts this authority.
-    pub(crate) fn trusted(&self, plain: &Endpoint) -> Endpoint {
-        let tls = ClientTlsConfig::new()
+    /// The way to the same server for a client that trusts this authority, and shows
+    /// that certificate.
+    pub(crate) fn trusted(&self, plain: &Endpoint, shown: Option<&Pair>) -> Endpoint {
+        let mut tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(&self.certificate))
             .domain_name(NAME);
+        if let Some((certificate, key)) = shown {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
         let address = plain.uri().authority().unwrap();
         let endpoint = Endpoint::try_from(format!("https://{address}")).unwrap();
         endpoint.tls_config(tls).unwrap()
@@ -79,7 +115,7 @@ impl Authority {
 
     /// Speaks TLS before a plain HTTP server on loopback. Its base URL.
     pub(crate) async fn before(&self, base_url: &str, tasks: &Tasks) -> String {
-        let (certificate, key) = self.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
+        let (certificate, key) = self.server();
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let config = ServerConfig::builder().with_no_client_auth();
