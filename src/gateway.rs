@@ -7,6 +7,7 @@ pub mod interpret;
 mod narrow;
 pub mod operation;
 pub mod request;
+pub mod revocation;
 pub mod service;
 pub mod stream;
 mod work;
@@ -32,6 +33,7 @@ use crate::{
     status::{self, Error},
     upstream::{Registry, registry::Choice},
 };
+use revocation::Decision;
 use work::{Deadline, Work};
 
 /// How long calls may take.
@@ -44,7 +46,7 @@ pub struct Limits {
 }
 
 /// What calls are decided and made with. It is replaced as a whole, and a call
-/// keeps the one that it began with.
+/// keeps the one that it began with, but for the policy: see [`revocation`].
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// What callers may do.
@@ -73,6 +75,8 @@ pub struct Admitted {
 #[derive(Debug)]
 pub struct Gateway {
     contract: Arc<Contract>,
+    /// Where the setup comes from that holds while a call is under way.
+    source: Arc<dyn revocation::Source>,
 }
 
 /// What became of a call: the answer, or the error and how it is recorded.
@@ -94,10 +98,11 @@ impl From<Error> for Failure {
 }
 
 impl Gateway {
-    /// A gateway that serves this contract.
+    /// A gateway that serves this contract. Calls that are under way hear from the
+    /// source of what holds meanwhile.
     #[must_use]
-    pub fn new(contract: Arc<Contract>) -> Self {
-        Self { contract }
+    pub fn new(contract: Arc<Contract>, source: Arc<dyn revocation::Source>) -> Self {
+        Self { contract, source }
     }
 
     /// The contract that it serves.
@@ -251,10 +256,14 @@ impl Gateway {
         Ok(Work {
             call: call.clone(),
             caller: caller.clone(),
+            contract: self.contract.clone(),
+            source: self.source.clone(),
             client: client.clone(),
-            policy_version: policy.version().to_owned(),
             effect: operation.effect,
-            permit,
+            decision: Decision {
+                policy: policy.clone(),
+                permit,
+            },
             plan,
             deadline: Deadline {
                 given: given(metadata, &setup.limits).map(|it| call.started() + it),

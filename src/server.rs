@@ -145,7 +145,7 @@ impl Server {
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
 
-        let gateway = Arc::new(Gateway::new(contract.clone()));
+        let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
         let ledger = Ledger {
             trail: trail.clone(),
             clock: clock.clone(),

@@ -103,13 +103,11 @@ impl<O: Operation> Work<O> {
         };
         if !self.is_mutation() {
             if is_ours {
-                let denial = out_of_reach();
-                let denied = self.call.note_denial(denial, &self.policy_version);
-                return Err(denied.into());
+                self.noted::<()>(Err(out_of_reach()))?;
             }
             self.decide(&[Touch::of(key)])?;
         }
-        if is_ours || !self.permit.reveals(&key) {
+        if is_ours || !self.decision.permit.reveals(&key) {
             response.conceal();
         }
         Ok(())
@@ -140,14 +138,14 @@ impl<O: Operation> Work<O> {
     /// whether the secrets of all these may be shown.
     async fn kept(&self, keys: &[Key<'_>]) -> Result<(Option<Vec<bool>>, bool)> {
         let ours: Vec<_> = keys.iter().map(|it| self.is_ours(it)).collect();
-        if !self.permit.needs_owner() && !self.permit.needs_name() {
+        if !self.decision.permit.needs_owner() && !self.decision.permit.needs_name() {
             let any = policy::Key {
                 name: None,
                 own: false,
             };
             let others = ours.contains(&true);
             let others = others.then(|| ours.iter().map(|it| !it).collect());
-            return Ok((others, self.permit.reveals(&any)));
+            return Ok((others, self.decision.permit.reveals(&any)));
         }
         let identities: Vec<_> = keys.iter().map(|it| self.identities(it)).collect();
         let names: Vec<_> = keys.iter().map(|it| it.name.map(str::to_owned)).collect();
@@ -156,8 +154,8 @@ impl<O: Operation> Work<O> {
         let keep = names.iter().zip(own).zip(ours).map(|((name, own), ours)| {
             let name = name.as_deref();
             let key = policy::Key { name, own };
-            let kept = !ours && self.permit.reaches(&key);
-            revealed &= !kept || self.permit.reveals(&key);
+            let kept = !ours && self.decision.permit.reaches(&key);
+            revealed &= !kept || self.decision.permit.reveals(&key);
             kept
         });
         let keep = keep.collect();

@@ -4,31 +4,41 @@
 //! first, whatever comes and goes in between. The next page is asked for when the
 //! caller has taken the one before. The stream is one call: it has one terminal
 //! record, with the number of what it sent.
+//!
+//! It is decided about for as long as it runs. Another policy decides what of it
+//! is shown from then on; one that denies it ends it at once, and so does the end
+//! of its caller's token.
 
 mod cursor;
+mod items;
 mod numbered;
+mod page;
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use tokio::{sync::mpsc, time::timeout_at};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tokio::sync::watch;
 
-use super::{Failure, Operation, Result, conclude, operation::Answer as _, work::Work};
+use super::{
+    Failure, Operation, Result, conclude,
+    operation::Answer as _,
+    revocation::{Decision, Revocation, time_comes},
+    work::Work,
+};
 use crate::{
     audit::Outcome,
     call::{Call, Conclusion},
     status::{self, Error},
+    upstream::Answer,
 };
 pub use cursor::Cursor;
+pub use items::Items;
+use items::Sender;
 pub use numbered::Numbered;
+use page::{Next, Sent};
 
 /// How many messages may wait for the caller to take them.
 const AHEAD: usize = 16;
-
-/// The messages of a stream, and the status that it ends with if it fails.
-pub type Items<T> = ReceiverStream<std::result::Result<T, Status>>;
 
 /// An operation that lists page by page. Its request is the stream's, its response
 /// the list's; its plan is that of the list without any paging.
@@ -83,19 +93,17 @@ trait Walk: Send {
 
 /// Begins to walk.
 pub(super) fn start<O: Pages>(work: Work<O>) -> Items<O::Item> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, items) = items::channel(AHEAD);
     let tasks = work.call.ledger().tasks.clone();
     tasks.spawn(run(work, sender));
-    ReceiverStream::new(receiver)
+    items
 }
-
-type Sender<T> = mpsc::Sender<std::result::Result<T, Status>>;
 
 /// Walks to the end, and concludes the call.
 async fn run<O: Pages>(work: Work<O>, sender: Sender<O::Item>) {
     let call = work.call.clone();
     // to its very end: a stream that just stops would look whole
-    let walked = async { end(&call, walk(work, &sender).await).await };
+    let walked = async { end(&call, walk_while_allowed(work, &sender).await).await };
     let ended = match AssertUnwindSafe(walked).catch_unwind().await {
         Ok(ended) => ended,
         Err(_) => {
@@ -103,14 +111,8 @@ async fn run<O: Pages>(work: Work<O>, sender: Sender<O::Item>) {
             end(&call, Err(Error::Internal.into())).await
         }
     };
-    let error = match ended {
-        Ok(()) => return,
-        Err(failure) => failure.error,
-    };
-    // whoever no longer listens need not be told
-    let _ = sender
-        .send(Err(status::status(&error, &call.context())))
-        .await;
+    let failed = |failure: Failure| status::status(&failure.error, &call.context());
+    sender.end(ended.map_err(failed));
 }
 
 async fn end(call: &Arc<Call>, result: Result<()>) -> Result<()> {
@@ -125,45 +127,66 @@ async fn end(call: &Arc<Call>, result: Result<()>) -> Result<()> {
     result
 }
 
-async fn walk<O: Pages>(mut work: Work<O>, sender: &Sender<O::Item>) -> Result<()> {
+/// Walks for as long as the caller may.
+async fn walk_while_allowed<O: Pages>(mut work: Work<O>, sender: &Sender<O::Item>) -> Result<()> {
+    let call = work.call.clone();
+    let revocation = work.revocation();
+    let (decide, decisions) = watch::channel(None);
+    let mut sent = Sent::new(decisions);
+    let (result, count) = tokio::select! {
+        biased;
+        error = revoked(revocation, decide) => {
+            sender.stop();
+            (Err(error.into()), sender.taken())
+        }
+        result = walk(&mut work, sender, &mut sent) => (result, sent.count()),
+    };
+    call.note(|record| record.items = Some(count));
+    result
+}
+
+/// Hands on what other policies decide, until one denies the stream or its caller's
+/// token ends: tells which.
+async fn revoked(mut revocation: Revocation, decide: watch::Sender<Option<Decision>>) -> Error {
+    let clock = revocation.call.ledger().clock.clone();
+    let end = revocation.caller.expires_at;
+    let denied = async {
+        loop {
+            match revocation.next().await {
+                Ok(decision) => decide.send_replace(Some(decision)),
+                Err(error) => return error,
+            };
+        }
+    };
+    tokio::select! {
+        error = denied => error,
+        () = time_comes(&clock, end) => Error::TokenExpired,
+    }
+}
+
+async fn walk<O: Pages>(
+    work: &mut Work<O>,
+    sender: &Sender<O::Item>,
+    sent: &mut Sent,
+) -> Result<()> {
     let mut walk: Box<dyn Walk> = match O::PAGING {
         Paging::Numbered(paging) => Box::new(numbered::Backward::new(paging)),
         Paging::Cursor(paging) => Box::new(cursor::Forward::new(paging)),
     };
     let path = work.plan.request.path.clone();
-    let (mut seen, mut sent) = (HashSet::new(), 0);
     while let Some(query) = walk.next() {
         let join = if path.contains('?') { '&' } else { '?' };
         work.plan.request.path = format!("{path}{join}{query}");
-        let (facts, mut page) = match read(&work, sender).await {
+        let (facts, answer) = match read(work, sender).await {
             Err(failure) if is_refusal(&failure) && walk.refused() => continue,
             result => result?,
         };
         if !walk.read(&facts) {
             continue;
         }
-        work.narrow_list(&mut page).await?;
-        // its outcome comes last, so a stream tells no secret, whoever asks
-        if page.keys().iter().any(|it| it.secret.is_some()) {
-            page.conceal();
-        }
-        let is_new: Vec<_> = page
-            .keys()
-            .iter()
-            .map(|it| it.id.is_none_or(|id| seen.insert(id.to_owned())))
-            .collect();
-        page.retain(&is_new);
-        let mut items = O::items(page);
-        if walk.is_backward() {
-            items.reverse();
-        }
-        for item in items {
-            send(&work, sender, item).await?;
-            sent += 1;
-            work.call.note(|record| record.items = Some(sent));
-        }
+        // again, if another policy decides meanwhile what of it may be seen
+        while sent.page(work, sender, &answer, walk.is_backward()).await? == Next::Again {}
     }
-    work.call.note(|record| record.items = Some(sent));
     Ok(())
 }
 
@@ -175,7 +198,7 @@ fn is_refusal(failure: &Failure) -> bool {
 }
 
 /// Reads a page. What it holds for the caller is still to be narrowed.
-async fn read<O: Pages>(work: &Work<O>, sender: &Sender<O::Item>) -> Result<(Facts, O::Response)> {
+async fn read<O: Pages>(work: &Work<O>, sender: &Sender<O::Item>) -> Result<(Facts, Answer)> {
     let deadline = work.deadline.from(work.call.ledger().clock.instant());
     let answer = tokio::select! {
         answer = work.ask(&work.plan.request, deadline) => answer?,
@@ -188,20 +211,7 @@ async fn read<O: Pages>(work: &Work<O>, sender: &Sender<O::Item>) -> Result<(Fac
         .filter_map(|it| it.id.map(str::to_owned))
         .collect();
     let total = O::total(&page);
-    Ok((Facts { ids, total }, page))
-}
-
-/// Sends a message as soon as the caller has room for it.
-async fn send<O: Pages>(work: &Work<O>, sender: &Sender<O::Item>, item: O::Item) -> Result<()> {
-    let sending = sender.send(Ok(item));
-    let sent = match work.deadline.given {
-        None => sending.await,
-        Some(deadline) => match timeout_at(deadline.into(), sending).await {
-            Ok(sent) => sent,
-            Err(_) => return Err(failed(Error::DeadlineExceeded)),
-        },
-    };
-    sent.map_err(|_| gone())
+    Ok((Facts { ids, total }, answer))
 }
 
 fn gone() -> Failure {

@@ -12,14 +12,15 @@ use super::{
     Failure, Operation, Plan, Result, conclude, interpret,
     narrow::out_of_reach,
     operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _},
+    revocation::{Decision, Revocation, Source},
     unrecorded,
 };
 use crate::{
     audit::{self, Outcome, Projection},
     auth::Caller,
     call::{Call, Conclusion},
-    contract::Effect,
-    policy::{self, Permit, Touch},
+    contract::{Contract, Effect},
+    policy::{self, Touch},
     status::Error,
     upstream::{Answer, Client, Request},
 };
@@ -28,10 +29,12 @@ use crate::{
 pub(super) struct Work<O: Operation> {
     pub(super) call: Arc<Call>,
     pub(super) caller: Arc<Caller>,
+    pub(super) contract: Arc<Contract>,
+    pub(super) source: Arc<dyn Source>,
     pub(super) client: Arc<Client>,
-    pub(super) policy_version: String,
     pub(super) effect: Effect,
-    pub(super) permit: Permit,
+    /// What has been decided about it last.
+    pub(super) decision: Decision,
     pub(super) plan: Plan,
     pub(super) deadline: Deadline,
     pub(super) abandoned: CancellationToken,
@@ -72,13 +75,39 @@ impl<O: Operation> Work<O> {
         matches!(self.plan.target, Target::Collection) && !self.is_mutation()
     }
 
-    /// Takes the call to its end, and concludes it.
-    pub(super) async fn run(mut self) -> Result<O::Response> {
-        let own = self.authorize_key().await?;
-        if self.is_mutation() {
-            self.call.intend().await.map_err(unrecorded)?;
+    /// What decides about it while it is under way.
+    pub(super) fn revocation(&self) -> Revocation {
+        Revocation {
+            call: self.call.clone(),
+            caller: self.caller.clone(),
+            contract: self.contract.clone(),
+            method: O::METHOD,
+            upstream: self.client.name().to_owned(),
+            policy: self.decision.policy.clone(),
+            setups: self.source.setups(),
         }
-        match self.exchange(own).await {
+    }
+
+    /// Takes the call to its end, and concludes it. A policy that denies it ends it
+    /// for as long as nothing has been sent that changes anything.
+    pub(super) async fn run(mut self) -> Result<O::Response> {
+        let mut revocation = self.revocation();
+        let own = tokio::select! {
+            biased;
+            error = revocation.denied() => return Err(error.into()),
+            own = self.authorize_key() => own?,
+        };
+        let exchanged = if self.is_mutation() {
+            self.call.intend().await.map_err(unrecorded)?;
+            self.exchange(own).await
+        } else {
+            tokio::select! {
+                biased;
+                error = revocation.denied() => Err(error.into()),
+                exchanged = self.exchange(own) => exchanged,
+            }
+        };
+        match exchanged {
             Ok((response, projections)) => {
                 let conclusion = Conclusion::succeeded(projections);
                 self.conclude(conclusion, true).await?;
@@ -114,14 +143,13 @@ impl<O: Operation> Work<O> {
         if let Target::Secret(secret) = &self.plan.target
             && self.client.presents(secret.expose_secret())
         {
-            let denied = self.call.note_denial(out_of_reach(), &self.policy_version);
-            return Err(denied.into());
+            self.noted::<()>(Err(out_of_reach()))?;
         }
         let mut touched = self.touched(Vec::new());
         let mut owned = self.owned(&touched).await?;
         for own in &owned {
             // upstream need not be asked for what is not the caller's in any case
-            self.noted(self.permit.check_owner(*own))?;
+            self.noted(self.decision.permit.check_owner(*own))?;
         }
         if let Some(inspect) = self.plan.inspect.take()
             && self.needs(&inspect)
@@ -139,7 +167,7 @@ impl<O: Operation> Work<O> {
             return Ok(false);
         }
         let all = owned.iter().all(|own| *own);
-        if !self.is_mutation() && self.permit.needs_name() {
+        if !self.is_mutation() && self.decision.permit.needs_name() {
             return Ok(all); // decided when the answer tells the name
         }
         let touches = touched.iter().zip(owned).map(|(key, own)| {
@@ -168,7 +196,7 @@ impl<O: Operation> Work<O> {
     pub(super) fn decide(&self, touches: &[Touch<'_>]) -> Result<()> {
         let mut rules: Vec<String> = Vec::new();
         for touch in touches {
-            let rule = self.noted(self.permit.check(touch))?;
+            let rule = self.noted(self.decision.permit.check(touch))?;
             if !rules.contains(&rule) {
                 rules.push(rule);
             }
@@ -179,9 +207,9 @@ impl<O: Operation> Work<O> {
     }
 
     /// A decision; the record tells of a denial.
-    fn noted<T>(&self, decision: std::result::Result<T, policy::Denial>) -> Result<T> {
-        let denied = |denial| self.call.note_denial(denial, &self.policy_version);
-        Ok(decision.map_err(denied)?)
+    pub(super) fn noted<T>(&self, decision: std::result::Result<T, policy::Denial>) -> Result<T> {
+        let version = self.decision.policy.version();
+        Ok(decision.map_err(|it| self.call.note_denial(it, version))?)
     }
 
     /// Whether the read before a change has to be made.
@@ -189,16 +217,16 @@ impl<O: Operation> Work<O> {
         let is_found = matches!(self.plan.target, Target::Replacement);
         let is_kept = self.plan.scopes == Scopes::Unchanged;
         inspect.complete.is_some()
-            || self.permit.needs_name()
-            || (is_kept && self.permit.needs_scopes())
-            || (is_found && self.permit.needs_owner())
+            || self.decision.permit.needs_name()
+            || (is_kept && self.decision.permit.needs_scopes())
+            || (is_found && self.decision.permit.needs_owner())
     }
 
     /// What upstream has now.
     async fn inspect(&mut self, inspect: Inspect) -> Result<Vec<Found>> {
         let Inspect { request, complete } = inspect;
         let deadline = self.deadline.from(self.call.started());
-        let call = self.client.call(&self.permit, &request, deadline);
+        let call = self.client.call(&self.decision.permit, &request, deadline);
         let answer = interpret::answer::<O>(&self.client, &request, call.await, false, &self.call);
         // the change itself was not sent, whatever became of this
         let answer = answer.map_err(|it| Failure::from(it.error))?;
@@ -245,7 +273,7 @@ impl<O: Operation> Work<O> {
 
     /// Which of the keys are the caller's own, as far as that matters.
     async fn owned(&self, touched: &[Touched]) -> Result<Vec<bool>> {
-        if !self.permit.needs_owner() {
+        if !self.decision.permit.needs_owner() {
             return Ok(vec![false; touched.len()]);
         }
         let identities: Vec<_> = touched.iter().map(|it| it.identities.clone()).collect();
@@ -301,12 +329,14 @@ impl<O: Operation> Work<O> {
     pub(super) async fn ask(&self, request: &Request, deadline: Instant) -> Result<Answer> {
         let client = &self.client;
         let result = if matches!(self.plan.target, Target::Replacement) {
-            client.call_once(&self.permit, request, deadline).await
+            client
+                .call_once(&self.decision.permit, request, deadline)
+                .await
         } else if self.is_mutation() {
-            client.call(&self.permit, request, deadline).await
+            client.call(&self.decision.permit, request, deadline).await
         } else {
             tokio::select! {
-                result = client.call(&self.permit, request, deadline) => result,
+                result = client.call(&self.decision.permit, request, deadline) => result,
                 () = self.abandoned.cancelled() => {
                     return Err(Failure {
                         error: Error::Cancelled,

@@ -12,6 +12,12 @@ use std::{
     time::SystemTime,
 };
 
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::sync::watch;
+
 use super::{Error, listen::Peer, tls::Tls, upstreams};
 use crate::{
     auth::{Authenticator, Issuer, Keys},
@@ -19,6 +25,7 @@ use crate::{
     config::{self, Config},
     contract::Contract,
     gateway,
+    live::Live,
     policy::Policy,
     random::Random,
     status,
@@ -68,6 +75,19 @@ impl State {
             return Ok(certificate.map(|it| it.names().clone()));
         }
         Err(status::Error::CertificateInvalid)
+    }
+}
+
+impl gateway::revocation::Source for Live<State> {
+    fn setups(&self) -> BoxStream<'static, Arc<gateway::Setup>> {
+        let mut changes = self.changes();
+        changes.mark_changed();
+        let next = async |mut changes: watch::Receiver<Arc<State>>| {
+            changes.changed().await.ok()?;
+            let setup = changes.borrow_and_update().gateway.clone();
+            Some((setup, changes))
+        };
+        stream::unfold(changes, next).boxed()
     }
 }
 
