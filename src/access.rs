@@ -10,13 +10,13 @@ use crate::{
     contract::{
         Contract,
         proto::keygate::access::v1::{
-            Decision, ExplainAccessRequest, ExplainAccessResponse, GrantedRole, KeyOwnership,
+            Decision, Deny, ExplainAccessRequest, ExplainAccessResponse, GrantedRole, KeyOwnership,
             ListUpstreamsRequest, ListUpstreamsResponse, Subject, Upstream, WhoAmIRequest,
-            WhoAmIResponse, access_service_server::AccessService,
+            WhoAmIResponse, access_service_server::AccessService, deny,
         },
     },
     gateway::{Gateway, Setup},
-    policy::{ACCESS_READ, Ownership, Policy, Question, certificate_name},
+    policy::{self, ACCESS_READ, Ownership, Policy, Question, certificate_name},
     status::{Error, Violation},
     upstream::registry::Choice,
 };
@@ -92,6 +92,18 @@ fn who_am_i(policy: &Policy, caller: &Caller) -> WhoAmIResponse {
         roles: roles.collect(),
         policy_version: policy.version().to_owned(),
         certificate_names: caller.certificate_names.to_vec(),
+        deny: policy.denied_to_all(caller).into_iter().map(deny).collect(),
+    }
+}
+
+fn deny(it: policy::Denied<'_>) -> Deny {
+    let what = match it.what {
+        policy::What::Upstreams(pattern) => deny::What::Upstreams(pattern.to_string()),
+        policy::What::Rpcs(pattern) => deny::What::Rpcs(pattern.to_owned()),
+    };
+    Deny {
+        rule: it.rule,
+        what: Some(what),
     }
 }
 
@@ -105,7 +117,7 @@ fn explain(
     let subject = match &request.subject {
         None => caller.clone(),
         Some(subject) => {
-            let denied = |denial: crate::policy::Denial| Error::PolicyDenied {
+            let denied = |denial: policy::Denial| Error::PolicyDenied {
                 missing: denial.missing,
                 rule: denial.rule,
             };
@@ -139,6 +151,7 @@ fn explain(
         rule: explained.rule,
         missing_permissions: explained.missing,
         policy_version: explained.policy_version,
+        permission: explained.permission.unwrap_or_default(),
     })
 }
 
@@ -148,7 +161,7 @@ fn imagined(subject: &Subject) -> Caller {
         issuer: subject.issuer.clone(),
         subject: subject.subject.clone(),
         claims: subject.claims.clone(),
-        token_id: None,
+        token_id: Some(subject.token_id.clone()).filter(|it| !it.is_empty()),
         expires_at: SystemTime::UNIX_EPOCH,
         certificate_names: names.map(|it| certificate_name(it)).collect(),
     }

@@ -47,7 +47,7 @@ mod role;
 mod tests;
 mod upstream;
 
-pub use deny::{Barred, What};
+pub use deny::{Denied, What};
 pub use explanation::{Explanation, Question};
 pub use file::Error;
 pub use glob::matches;
@@ -231,11 +231,11 @@ impl Policy {
 
     /// What is denied to every caller, as far as it concerns this one.
     #[must_use]
-    pub fn barred(&self, caller: &Caller) -> Vec<Barred<'_>> {
+    pub fn denied_to_all(&self, caller: &Caller) -> Vec<Denied<'_>> {
         let held = self.held(caller);
         let roles = held.iter().map(|(at, _)| &self.roles[*at]);
         let reached: Vec<_> = roles.flat_map(|it| &it.upstreams).collect();
-        self.deny.barred(&reached)
+        self.deny.to_all(&reached)
     }
 
     /// The one place where it is decided. Any of the permissions will do; if there

@@ -39,7 +39,7 @@ impl fmt::Display for Entry {
 
 /// Something that is denied to every caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Barred<'a> {
+pub struct Denied<'a> {
     /// The entry that denies it: `deny.upstreams[0]`.
     pub rule: String,
     /// What it denies.
@@ -118,17 +118,17 @@ impl Deny {
 
     /// What is denied to every caller, of upstreams only those that overlap with
     /// what somebody reaches: others need not be known to them.
-    pub(super) fn barred(&self, reached: &[&Pattern]) -> Vec<Barred<'_>> {
-        let barred = |list, at, what| Barred {
+    pub(super) fn to_all(&self, reached: &[&Pattern]) -> Vec<Denied<'_>> {
+        let denied = |list, at, what| Denied {
             rule: Entry { list, at }.to_string(),
             what,
         };
         let upstreams = self.upstreams.iter().enumerate();
         let upstreams = upstreams
             .filter(|(_, it)| reached.iter().any(|reached| it.overlaps(reached)))
-            .map(|(at, it)| barred("upstreams", at, What::Upstreams(it)));
+            .map(|(at, it)| denied("upstreams", at, What::Upstreams(it)));
         let rpcs = self.rpcs.iter().enumerate();
-        let rpcs = rpcs.map(|(at, it)| barred("rpcs", at, What::Rpcs(it)));
+        let rpcs = rpcs.map(|(at, it)| denied("rpcs", at, What::Rpcs(it)));
         upstreams.chain(rpcs).collect()
     }
 }

@@ -97,12 +97,12 @@ fn a_caller_is_told_what_is_denied_where_they_reach() {
     let policy = policy(&format!("{reader}{DENY}"));
     let told = |claims: &[&str]| -> Vec<_> {
         let caller = caller("bob", claims);
-        let barred = policy.barred(&caller).into_iter();
-        let tell = |it: Barred<'_>| match it.what {
+        let denied = policy.denied_to_all(&caller).into_iter();
+        let tell = |it: Denied<'_>| match it.what {
             What::Upstreams(pattern) => (it.rule, pattern.to_string()),
             What::Rpcs(pattern) => (it.rule, pattern.to_owned()),
         };
-        barred.map(tell).collect()
+        denied.map(tell).collect()
     };
     let rules = |claims| told(claims).into_iter().map(|it| it.0).collect::<Vec<_>>();
     let rpcs = ["deny.rpcs[0]", "deny.rpcs[1]", "deny.rpcs[2]"];
