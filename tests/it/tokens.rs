@@ -10,8 +10,8 @@ use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
 use http::{HeaderMap, header::AUTHORIZATION};
 use keygate::{
     auth::{
-        Algorithm, Authenticator, Caller, Error, Issuer, Keys, MAX_TOKEN_BYTES, Reason, TokenType,
-        bearer,
+        Algorithm, Authenticator, Caller, Error, Fetching, Issuer, Keys, MAX_TOKEN_BYTES, Reason,
+        TokenType, bearer,
     },
     clock::Clock,
     settings::Faults,
@@ -32,6 +32,7 @@ mod properties;
 mod provider;
 mod remote;
 mod served;
+mod tls;
 
 #[tokio::test]
 async fn a_remembered_token_still_expires() {
