@@ -7,13 +7,16 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     auth::Caller,
-    contract::proto::keygate::access::v1::{
-        Decision, ExplainAccessRequest, ExplainAccessResponse, GrantedRole, KeyOwnership,
-        ListUpstreamsRequest, ListUpstreamsResponse, Subject, Upstream, WhoAmIRequest,
-        WhoAmIResponse, access_service_server::AccessService,
+    contract::{
+        Contract,
+        proto::keygate::access::v1::{
+            Decision, ExplainAccessRequest, ExplainAccessResponse, GrantedRole, KeyOwnership,
+            ListUpstreamsRequest, ListUpstreamsResponse, Subject, Upstream, WhoAmIRequest,
+            WhoAmIResponse, access_service_server::AccessService,
+        },
     },
-    gateway::Gateway,
-    policy::{ACCESS_READ, Ownership, Policy},
+    gateway::{Gateway, Setup},
+    policy::{ACCESS_READ, Ownership, Policy, certificate_name},
     status::{Error, Violation},
     upstream::registry::Choice,
 };
@@ -27,7 +30,7 @@ impl AccessService for Gateway {
         self.local(
             "keygate.access.v1.AccessService/WhoAmI",
             request,
-            |policy, caller, _| Ok(who_am_i(policy, caller)),
+            |setup, caller, _| Ok(who_am_i(&setup.policy, caller)),
         )
         .await
     }
@@ -39,7 +42,7 @@ impl AccessService for Gateway {
         self.local(
             "keygate.access.v1.AccessService/ExplainAccess",
             request,
-            |policy, caller, request| explain(self, policy, caller, request),
+            |setup, caller, request| explain(self.contract(), setup, caller, request),
         )
         .await
     }
@@ -51,7 +54,7 @@ impl AccessService for Gateway {
         self.local(
             "keygate.access.v1.AccessService/ListUpstreams",
             request,
-            |policy, caller, _| Ok(upstreams(self, policy, caller)),
+            |setup, caller, _| Ok(upstreams(setup, caller)),
         )
         .await
     }
@@ -88,15 +91,17 @@ fn who_am_i(policy: &Policy, caller: &Caller) -> WhoAmIResponse {
         claims: caller.claims.clone(),
         roles: roles.collect(),
         policy_version: policy.version().to_owned(),
+        certificate_names: caller.certificate_names.to_vec(),
     }
 }
 
 fn explain(
-    gateway: &Gateway,
-    policy: &Policy,
+    contract: &Contract,
+    setup: &Setup,
     caller: &Caller,
     request: &ExplainAccessRequest,
 ) -> Result<ExplainAccessResponse, Error> {
+    let policy = &setup.policy;
     let subject = match &request.subject {
         None => caller.clone(),
         Some(subject) => {
@@ -108,8 +113,7 @@ fn explain(
             imagined(subject)
         }
     };
-    let operation = gateway
-        .contract()
+    let operation = contract
         .operation(request.method.trim_start_matches('/'))
         .ok_or_else(|| {
             Error::InvalidRequest(vec![Violation::new(
@@ -119,7 +123,7 @@ fn explain(
         })?;
     let upstream = Some(request.upstream.as_str())
         .filter(|it| !it.is_empty())
-        .map(|it| match gateway.upstreams().choose(it) {
+        .map(|it| match setup.upstreams.choose(it) {
             Choice::Named(name) => name,
             Choice::Open(_) => it.to_owned(),
         });
@@ -138,20 +142,22 @@ fn explain(
 }
 
 fn imagined(subject: &Subject) -> Caller {
+    let names = subject.certificate_names.iter();
     Caller {
         issuer: subject.issuer.clone(),
         subject: subject.subject.clone(),
         claims: subject.claims.clone(),
         token_id: None,
         expires_at: SystemTime::UNIX_EPOCH,
+        certificate_names: names.map(|it| certificate_name(it)).collect(),
     }
 }
 
-fn upstreams(gateway: &Gateway, policy: &Policy, caller: &Caller) -> ListUpstreamsResponse {
-    let upstreams = gateway
-        .upstreams()
+fn upstreams(setup: &Setup, caller: &Caller) -> ListUpstreamsResponse {
+    let upstreams = setup
+        .upstreams
         .names()
-        .filter(|(name, _)| policy.reaches(caller, name))
+        .filter(|(name, _)| setup.policy.reaches(caller, name))
         .map(|(name, is_default)| {
             let mut parts = name.split('/').map(str::to_owned);
             Upstream {
@@ -163,5 +169,9 @@ fn upstreams(gateway: &Gateway, policy: &Policy, caller: &Caller) -> ListUpstrea
             }
         })
         .collect();
-    ListUpstreamsResponse { upstreams }
+    ListUpstreamsResponse {
+        upstreams,
+        configuration_loaded_at: Some(setup.loaded_at.into()),
+        configuration_refused_since: setup.refused_since.map(Into::into),
+    }
 }

@@ -58,6 +58,9 @@ pub struct Caller {
     /// When the token ends: by its `exp`, or earlier by the age that its issuer's
     /// tokens may have.
     pub expires_at: SystemTime,
+    /// The names (URIs and host names) in the verified client certificate of the
+    /// call's connection. No token brings any.
+    pub certificate_names: Arc<[String]>,
 }
 
 /// The bearer token of a request.

@@ -115,17 +115,14 @@ impl Call {
         ledger: Ledger,
         operation: &Operation,
         request_id: Option<String>,
-        peer: Option<String>,
+        peer: Option<audit::Peer>,
     ) -> Arc<Self> {
         let id = ledger.random.uuid_at(ledger.clock.now()).to_string();
         let mut record = ledger.trail.record(Kind::Refused, &id);
         record.request_id = Some(request_id.unwrap_or(id));
         record.rpc = Some(operation.method.clone());
         record.effect = Some(operation.effect.name().to_owned());
-        record.peer = peer.map(|address| audit::Peer {
-            address,
-            certificate: None,
-        });
+        record.peer = peer;
         let state = State {
             record,
             keys: Vec::new(),

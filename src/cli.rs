@@ -12,6 +12,7 @@ mod permissions;
 mod policy;
 mod sandbox;
 mod serve;
+mod signals;
 
 use std::ffi::OsString;
 

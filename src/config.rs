@@ -19,7 +19,11 @@ mod server;
 mod upstream;
 mod values;
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub use self::{
     audit::Audit,
@@ -30,7 +34,10 @@ pub use self::{
     server::{Server, Tls},
     upstream::{Credential, Upstream},
 };
-use crate::settings::{Document, Fault, Faults, Table};
+use crate::{
+    files::{Digest, digest},
+    settings::{Document, Fault, Faults, Table},
+};
 
 /// Everything that the configuration says.
 #[derive(Clone, Debug)]
@@ -48,6 +55,19 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What is logged, and how.
     pub log: Log,
+    /// Where it was read from, if that was a file.
+    pub origin: Option<Origin>,
+}
+
+/// The file that a configuration was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// What it was when it was read.
+    pub digest: Digest,
+    /// The file itself, and every one that it names.
+    pub files: BTreeSet<PathBuf>,
 }
 
 impl Config {
@@ -56,14 +76,32 @@ impl Config {
     /// # Errors
     /// All the faults that it has.
     pub fn load(path: &Path) -> Result<Self, Faults> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            Faults(vec![Fault {
-                path: path.display().to_string(),
-                line: None,
-                message: format!("the configuration can't be read: {error}"),
-            }])
-        })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+        Self::load_with_files(path).0
+    }
+
+    /// The same, and every file that the configuration consists of or names, as far
+    /// as its faults let that be known.
+    pub fn load_with_files(path: &Path) -> (Result<Self, Faults>, BTreeSet<PathBuf>) {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let fault = Fault {
+                    path: path.display().to_string(),
+                    line: None,
+                    message: format!("the configuration can't be read: {error}"),
+                };
+                return (Err(Faults(vec![fault])), BTreeSet::from([path.to_owned()]));
+            }
+        };
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        let (read, mut files) = Document::read_with_files(&text, base_dir, Self::read);
+        files.insert(path.to_owned());
+        let origin = Some(Origin {
+            path: path.to_owned(),
+            digest: digest(text.as_bytes()),
+            files: files.clone(),
+        });
+        (read.map(|it| Self { origin, ..it }), files)
     }
 
     /// Reads a configuration from its text. Relative paths in it start from
@@ -97,6 +135,7 @@ impl Config {
             audit: audit?,
             upstreams,
             log: log?,
+            origin: None,
         })
     }
 }

@@ -6,22 +6,18 @@
 //! Authorization Server API ("Api Keys"); its own TypeScript client,
 //! `@coveo/platform-client`.
 
-pub mod answers;
+mod answers;
 pub mod api_keys;
-pub mod privileges;
+mod operation;
+mod privileges;
 pub mod region;
-pub mod settings;
+mod settings;
 
 use serde_json::value::RawValue;
 
 use crate::{
-    contract::proto::keygate::coveo::v1::Region,
-    gateway::{
-        operation::{Found, Vendor},
-        request::check_place,
-    },
+    gateway::operation::{Found, Vendor},
     json::{self, Field as _, Members},
-    status::Violation,
 };
 
 /// Coveo, where its operations do not differ.
@@ -72,33 +68,6 @@ fn words(members: Members<'_>) -> Option<String> {
         (Some(what), Some(more)) => Some(format!("{what}: {more}")),
         (what, more) => more.or(what),
     }
-}
-
-/// The address of an organization, for
-/// [`address`](crate::gateway::Operation::address): without a region, wherever it
-/// is.
-///
-/// # Errors
-/// The violation, if it is a name that no organization can have, or no region that
-/// this version knows.
-pub fn address(organization_id: &str, region: i32) -> Result<String, Violation> {
-    if organization_id.is_empty() {
-        return Err(Violation::new("organization_id", "is required"));
-    }
-    check_place("organization_id", organization_id)?;
-    let region = Region::try_from(region)
-        .map_err(|_| Violation::new("region", "must be a region of this version"))?;
-    let region = region::name(region).unwrap_or("*");
-    Ok(format!("coveo/{region}/{organization_id}"))
-}
-
-/// For [`ambiguous`](crate::gateway::Operation::ambiguous).
-#[must_use]
-pub fn ambiguous() -> Violation {
-    Violation::new(
-        "region",
-        "is required: the organization is in several; see AccessService.ListUpstreams",
-    )
 }
 
 #[cfg(test)]

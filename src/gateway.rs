@@ -1,6 +1,6 @@
 //! The one path that every key operation takes: authorize, intend, call,
 //! conclude. An operation describes itself ([`Operation`]); it has no path of
-//! its own.
+//! its own. What it decides and calls with ([`Setup`]) comes with each call.
 
 pub mod answers;
 pub mod interpret;
@@ -11,7 +11,10 @@ pub mod service;
 pub mod stream;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
@@ -25,7 +28,7 @@ use crate::{
     auth::Caller,
     call::{Call, Conclusion},
     contract::Contract,
-    policy::{self, Denial, Policy},
+    policy::{Denial, Policy},
     status::{self, Error},
     upstream::{Registry, registry::Choice},
 };
@@ -40,13 +43,36 @@ pub struct Limits {
     pub reserve: Duration,
 }
 
+/// What calls are decided and made with. It is replaced as a whole, and a call
+/// keeps the one that it began with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What callers may do.
+    pub policy: Arc<Policy>,
+    /// The configured upstreams.
+    pub upstreams: Arc<Registry>,
+    /// How long calls may take.
+    pub limits: Limits,
+    /// Since when all this holds.
+    pub loaded_at: SystemTime,
+    /// Since when the configuration says something else that can't be used.
+    pub refused_since: Option<SystemTime>,
+}
+
+/// A call that was let in: the layer around the methods hands it on with the
+/// request.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who calls.
+    pub caller: Arc<Caller>,
+    /// What the call is decided and made with.
+    pub setup: Arc<Setup>,
+}
+
 /// The gateway.
 #[derive(Debug)]
 pub struct Gateway {
     contract: Arc<Contract>,
-    policy: policy::Live,
-    upstreams: Registry,
-    limits: Limits,
 }
 
 /// What became of a call: the answer, or the error and how it is recorded.
@@ -68,38 +94,16 @@ impl From<Error> for Failure {
 }
 
 impl Gateway {
-    /// A gateway to these upstreams.
+    /// A gateway that serves this contract.
     #[must_use]
-    pub fn new(
-        contract: Arc<Contract>,
-        policy: policy::Live,
-        upstreams: Registry,
-        limits: Limits,
-    ) -> Self {
-        Self {
-            contract,
-            policy,
-            upstreams,
-            limits,
-        }
+    pub fn new(contract: Arc<Contract>) -> Self {
+        Self { contract }
     }
 
     /// The contract that it serves.
     #[must_use]
     pub fn contract(&self) -> &Contract {
         &self.contract
-    }
-
-    /// The policy that decides now.
-    #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        self.policy.current()
-    }
-
-    /// The configured upstreams.
-    #[must_use]
-    pub fn upstreams(&self) -> &Registry {
-        &self.upstreams
     }
 
     /// Takes a call of an operation all the way.
@@ -110,9 +114,9 @@ impl Gateway {
         &self,
         request: Request<O::Request>,
     ) -> std::result::Result<Response<O::Response>, Status> {
-        let (call, caller, metadata, request) = parts(request)?;
-        let result = match caller {
-            Some(caller) => self.path::<O>(&call, &caller, &metadata, request).await,
+        let (call, admitted, metadata, request) = parts(request)?;
+        let result = match admitted {
+            Some(it) => self.path::<O>(&call, &it, &metadata, request).await,
             None => Err(Error::TokenMissing.into()),
         };
         finish(&call, result).await
@@ -126,9 +130,9 @@ impl Gateway {
         &self,
         request: Request<O::Request>,
     ) -> std::result::Result<Response<Items<O::Item>>, Status> {
-        let (call, caller, metadata, request) = parts(request)?;
-        let work = match caller {
-            Some(caller) => self.authorize::<O>(&call, &caller, &metadata, request),
+        let (call, admitted, metadata, request) = parts(request)?;
+        let work = match admitted {
+            Some(it) => self.authorize::<O>(&call, &it, &metadata, request),
             None => Err(Error::TokenMissing.into()),
         };
         finish(&call, work.map(stream::start)).await
@@ -157,28 +161,24 @@ impl Gateway {
         &self,
         method: &'static str,
         request: Request<Q>,
-        answer: impl FnOnce(&Policy, &Caller, &Q) -> std::result::Result<A, Error>,
+        answer: impl FnOnce(&Setup, &Caller, &Q) -> std::result::Result<A, Error>,
     ) -> std::result::Result<Response<A>, Status> {
-        let (call, caller, _, request) = parts(request)?;
-        let policy = self.policy();
-        let denied = |denial| call.note_denial(denial, policy.version());
-        let permitted = match (&caller, self.contract.operation(method)) {
-            (Some(caller), Some(operation)) => policy
-                .authorize(caller, operation, None)
-                .map_err(denied)
-                .map(|permit| {
+        let (call, admitted, _, request) = parts(request)?;
+        let answered = match (&admitted, self.contract.operation(method)) {
+            (Some(Admitted { caller, setup }), Some(operation)) => {
+                let denied = |denial| call.note_denial(denial, setup.policy.version());
+                let permitted = setup.policy.authorize(caller, operation, None);
+                permitted.map_err(denied).and_then(|permit| {
                     call.note_permit(&permit);
-                    caller
-                }),
+                    answer(setup, caller, &request).map_err(|error| match error {
+                        Error::PolicyDenied { missing, rule } => denied(Denial { missing, rule }),
+                        error => error,
+                    })
+                })
+            }
             (None, _) => Err(Error::TokenMissing),
             (_, None) => Err(Error::Internal),
         };
-        let answered = permitted.and_then(|caller| {
-            answer(&policy, caller, &request).map_err(|error| match error {
-                Error::PolicyDenied { missing, rule } => denied(Denial { missing, rule }),
-                error => error,
-            })
-        });
         let result = match answered {
             Ok(answer) => {
                 let concluded = conclude(&call, Conclusion::succeeded(Vec::new())).await;
@@ -192,11 +192,11 @@ impl Gateway {
     async fn path<O: Operation>(
         &self,
         call: &Arc<Call>,
-        caller: &Arc<Caller>,
+        admitted: &Admitted,
         metadata: &MetadataMap,
         request: O::Request,
     ) -> Result<O::Response> {
-        let work = self.authorize::<O>(call, caller, metadata, request)?;
+        let work = self.authorize::<O>(call, admitted, metadata, request)?;
         // from here on the caller may go: what was begun is brought to an end
         let _guard = work.abandoned.clone().drop_guard();
         let work = call.ledger().tasks.spawn(work.run());
@@ -216,19 +216,19 @@ impl Gateway {
     fn authorize<O: Operation>(
         &self,
         call: &Arc<Call>,
-        caller: &Arc<Caller>,
+        Admitted { caller, setup }: &Admitted,
         metadata: &MetadataMap,
         request: O::Request,
     ) -> Result<Work<O>> {
         let operation = self.contract.operation(O::METHOD).ok_or(Error::Internal)?;
-        let policy = self.policy();
+        let policy = &setup.policy;
         let denied = |denial| call.note_denial(denial, policy.version());
 
         // who may not do this anywhere learns nothing about the request
         let permit = policy.authorize(caller, operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let address = O::address(&request).map_err(invalid)?;
-        let upstream = match self.upstreams.choose(&address) {
+        let upstream = match setup.upstreams.choose(&address) {
             Choice::Named(upstream) => upstream,
             Choice::Open(candidates) => {
                 call.note(|record| record.upstream = Some(address.clone()));
@@ -245,7 +245,7 @@ impl Gateway {
             .authorize(caller, operation, Some(&upstream))
             .map_err(denied)?;
         call.note_permit(&permit);
-        let client = self.upstreams.client(&upstream);
+        let client = setup.upstreams.client(&upstream);
         let client = client.ok_or(Error::UpstreamNotConfigured)?;
         let plan = O::plan(request)?;
         plan.note(call);
@@ -259,23 +259,23 @@ impl Gateway {
             permit,
             plan,
             deadline: Deadline {
-                given: self.given(metadata).map(|it| call.started() + it),
-                limit: self.limits.request_timeout,
+                given: given(metadata, &setup.limits).map(|it| call.started() + it),
+                limit: setup.limits.request_timeout,
             },
             abandoned: CancellationToken::new(),
             operation: std::marker::PhantomData,
         })
     }
-
-    /// How much time the caller gives, less a reserve for the record.
-    fn given(&self, metadata: &MetadataMap) -> Option<Duration> {
-        let given = metadata.get("grpc-timeout")?.to_str().ok();
-        let given = given.and_then(grpc_timeout)?;
-        Some(given - self.limits.reserve.min(given / 5))
-    }
 }
 
-type Parts<Q> = (Arc<Call>, Option<Arc<Caller>>, MetadataMap, Q);
+/// How much time the caller gives, less a reserve for the record.
+fn given(metadata: &MetadataMap, limits: &Limits) -> Option<Duration> {
+    let given = metadata.get("grpc-timeout")?.to_str().ok();
+    let given = given.and_then(grpc_timeout)?;
+    Some(given - limits.reserve.min(given / 5))
+}
+
+type Parts<Q> = (Arc<Call>, Option<Admitted>, MetadataMap, Q);
 
 fn parts<Q>(request: Request<Q>) -> std::result::Result<Parts<Q>, Status> {
     let (metadata, mut extensions, message) = request.into_parts();
@@ -286,8 +286,8 @@ fn parts<Q>(request: Request<Q>) -> std::result::Result<Parts<Q>, Status> {
             &status::Context::default(),
         ));
     };
-    let caller = extensions.remove::<Arc<Caller>>();
-    Ok((call, caller, metadata, message))
+    let admitted = extensions.remove::<Admitted>();
+    Ok((call, admitted, metadata, message))
 }
 
 fn invalid(violation: status::Violation) -> Error {

@@ -14,10 +14,9 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::ClientConfig;
+
+use crate::pem;
 
 /// A client. Cheap to clone; clones share their connections.
 pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -25,14 +24,9 @@ pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// Why a client can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of certificates can't be read.
-    #[error("{}: no certificates can be read from it: {reason}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A file of certificates can't be used.
+    #[error(transparent)]
+    Certificates(#[from] pem::Error),
     /// The machine has no certificates to trust.
     #[error("no trusted certificates are installed on this machine; install `ca-certificates`")]
     NoRoots,
@@ -86,19 +80,7 @@ fn tls(options: &Options) -> Result<ClientConfig, Error> {
             .map_err(|_| Error::NoRoots)?
             .with_no_client_auth());
     };
-    let fault = |reason: String| Error::Certificates {
-        path: path.clone(),
-        reason,
-    };
-    let mut roots = RootCertStore::empty();
-    let pem = CertificateDer::pem_file_iter(path).map_err(|e| fault(e.to_string()))?;
-    for certificate in pem {
-        let certificate = certificate.map_err(|e| fault(e.to_string()))?;
-        roots.add(certificate).map_err(|e| fault(e.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(fault("it holds none".to_owned()));
-    }
+    let roots = pem::authorities(path)?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -16,10 +16,11 @@
 //! | every error becomes a status in one place | [`status`] |
 //!
 //! Beside the way: [`contract`] (generated code and the table of operations),
-//! [`config`], [`settings`] (how its file and the policy's are read), [`cli`],
-//! [`telemetry`], [`sandbox`], and the only places that
-//! time, randomness, tasks and HTTP clients come from: [`clock`], [`random`],
-//! [`tasks`], [`http`].
+//! [`config`], [`settings`] (how its file and the policy's are read), [`live`]
+//! (what can change meanwhile), [`cli`], [`telemetry`], [`sandbox`], and the only
+//! places that time, randomness, tasks, HTTP clients, settings' files and
+//! certificates come from: [`clock`], [`random`], [`tasks`], [`http`], [`files`],
+//! [`pem`].
 
 pub mod access;
 pub mod audit;
@@ -32,9 +33,12 @@ pub mod config;
 pub mod contract;
 pub mod coveo;
 pub mod datadog;
+pub mod files;
 pub mod gateway;
 pub mod http;
 pub mod json;
+pub mod live;
+pub mod pem;
 pub mod policy;
 pub mod random;
 pub mod sandbox;

@@ -2,8 +2,8 @@
 //! [`Denial`].
 //!
 //! A policy is a file of roles and grants. A grant ties a role to callers by a
-//! value of their roles claim or by their subject. What no role permits is
-//! denied. Roles don't add up: a call is permitted when one role permits all of
+//! value of their roles claim or by their subject, and may ask for a certificate
+//! besides. What no role permits is denied. Roles don't add up: a call is permitted when one role permits all of
 //! it, so that a grant never takes anything away, and a narrowed role never
 //! gives more than it did.
 //!
@@ -17,6 +17,7 @@
 //! [[grants]]
 //! role = "payments"
 //! subject = "system:serviceaccount:payments:*"
+//! certificate = "spiffe://example.org/ns/payments/*"
 //! ```
 //!
 //! This module knows no transport, no clock and, of upstreams, only how they are
@@ -31,7 +32,6 @@ use crate::{auth::Caller, contract::Operation};
 
 mod file;
 mod glob;
-mod live;
 mod permit;
 mod role;
 #[cfg(test)]
@@ -39,7 +39,6 @@ mod tests;
 mod upstream;
 
 pub use file::Error;
-pub use live::Live;
 pub use permit::{Denial, Permit, ScopeRequest};
 pub use role::{Key, Ownership, Role};
 pub use upstream::Pattern;
@@ -48,6 +47,16 @@ pub use upstream::Pattern;
 pub const ACCESS_READ: &str = "keygate_access_read";
 /// The permission to read the audit trail.
 pub const AUDIT_READ: &str = "keygate_audit_read";
+
+/// A name in a certificate, or a pattern of such, as they are compared: a URI as it
+/// is, a host name in lower case.
+#[must_use]
+pub fn certificate_name(name: &str) -> String {
+    match name.contains("://") {
+        true => name.to_owned(),
+        false => name.to_ascii_lowercase(),
+    }
+}
 
 /// A whole, valid policy.
 #[derive(Debug)]
@@ -70,6 +79,22 @@ struct Grant {
     /// The role's place.
     role: usize,
     issuer: Option<String>,
+    /// A pattern of the names in client certificates, one of which has to fit.
+    certificate: Option<String>,
+}
+
+impl Grant {
+    /// Whether it is for callers of that issuer.
+    fn trusts(&self, caller: &Caller) -> bool {
+        self.issuer.as_ref().is_none_or(|it| *it == caller.issuer)
+    }
+
+    /// Whether a caller has the certificate that it asks for.
+    fn is_shown(&self, caller: &Caller) -> bool {
+        let mut names = caller.certificate_names.iter();
+        let pattern = self.certificate.as_ref();
+        pattern.is_none_or(|it| names.any(|name| glob::matches(it, name)))
+    }
 }
 
 /// A role that a caller holds.
@@ -181,6 +206,13 @@ impl Policy {
         }
     }
 
+    /// The grants that hold only for callers with a certificate, counted from zero.
+    pub fn grants_with_certificate(&self) -> impl Iterator<Item = usize> {
+        let all = self.grants.iter().enumerate();
+        all.filter(|(_, it)| it.certificate.is_some())
+            .map(|(at, _)| at)
+    }
+
     /// The roles that a caller holds, in the order of their grants.
     pub fn roles_of(&self, caller: &Caller) -> impl Iterator<Item = Held<'_>> {
         self.held(caller).into_iter().map(|(role, grants)| Held {
@@ -236,7 +268,14 @@ impl Policy {
             let rule = format!("grants[{grant}] roles.{role}");
             return Ok(permit(Some(permission), rule, roles));
         }
-        let rule = if held.is_empty() {
+        for at in self.grants_of(caller) {
+            let (grant, role) = (&self.grants[at], &self.roles[self.grants[at].role]);
+            let would = accepted.iter().any(|it| role.permits(it)) && reach.is_within(role);
+            if would && !grant.is_shown(caller) {
+                outside.push(format!("grants[{at}].certificate"));
+            }
+        }
+        let rule = if held.is_empty() && outside.is_empty() {
             "no grant fits the caller".to_owned()
         } else if outside.is_empty() {
             let names: Vec<_> = held.iter().map(|(at, _)| self.roles[*at].name()).collect();
@@ -254,8 +293,8 @@ impl Policy {
         })
     }
 
-    /// The places of the roles that a caller holds, each with its grants.
-    fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
+    /// The grants for a caller, in order, whatever certificate they ask for.
+    fn grants_of(&self, caller: &Caller) -> Vec<usize> {
         let by_claim = caller
             .claims
             .iter()
@@ -271,16 +310,18 @@ impl Policy {
             .chain(by_subject)
             .chain(by_pattern)
             .copied()
-            .filter(|at| {
-                let issuer = self.grants[*at].issuer.as_ref();
-                issuer.is_none_or(|it| *it == caller.issuer)
-            })
+            .filter(|at| self.grants[*at].trusts(caller))
             .collect();
         fitting.sort_unstable();
         fitting.dedup();
+        fitting
+    }
 
+    /// The places of the roles that a caller holds, each with its grants.
+    fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
         let mut held: Vec<(usize, Vec<usize>)> = Vec::new();
-        for at in fitting {
+        let fitting = self.grants_of(caller).into_iter();
+        for at in fitting.filter(|at| self.grants[*at].is_shown(caller)) {
             let role = self.grants[at].role;
             match held.iter_mut().find(|(it, _)| *it == role) {
                 Some((_, grants)) => grants.push(at),

@@ -1,12 +1,17 @@
 //! The server: the only place where layers are put together.
 //!
 //! [`Server::start`] opens the trail, loads what the configuration names, and
-//! serves; a fault stops it before the first call is taken. [`Server::shutdown`]
-//! lets running calls finish. A trail that can't be written ends the server.
+//! serves; a fault stops it before the first call is taken. It follows what becomes
+//! of its files. [`Server::shutdown`] lets running calls finish. A trail that can't
+//! be written ends the server.
 
 pub mod calls;
+mod error;
 pub mod listen;
 mod plain;
+mod reload;
+pub mod state;
+pub mod tls;
 pub mod upstreams;
 
 use std::{
@@ -15,19 +20,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    audit::{self, Trail},
-    auth::Authenticator,
+    audit::Trail,
     call::Ledger,
     clock::Clock,
     config::Config,
     contract::{
-        self, Contract, DESCRIPTOR_SET,
+        Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
             braintrust::v1 as braintrust,
@@ -42,54 +47,15 @@ use crate::{
             },
         },
     },
-    gateway::{Gateway, Limits},
-    policy::{self, Policy},
+    gateway::Gateway,
+    live::Live,
     random::Random,
-    settings,
     tasks::Tasks,
-    telemetry::Metrics,
+    telemetry::{Logs, Metrics},
 };
-
-/// Why a server can't start, or had to end.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The contract is not classified.
-    #[error("the contract can't be served")]
-    Contract(#[from] contract::Error),
-    /// There is no policy.
-    #[error(transparent)]
-    Policy(#[from] policy::Error),
-    /// Issuers' keys can't be loaded.
-    #[error(transparent)]
-    Auth(settings::Faults),
-    /// The trail can't be used.
-    #[error("the audit trail can't be used")]
-    Audit(#[from] audit::Error),
-    /// Upstreams can't be called.
-    #[error("{}", lines(.0))]
-    Upstreams(Vec<upstreams::Error>),
-    /// TLS can't be set up.
-    #[error("server.tls can't be used")]
-    Tls(#[from] listen::Error),
-    /// A port can't be had.
-    #[error("{setting}: {address} can't be listened on: {fault}")]
-    Listen {
-        /// The setting that names it.
-        setting: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What is wrong.
-        fault: std::io::Error,
-    },
-    /// The transport failed.
-    #[error("the server failed")]
-    Transport(#[from] tonic::transport::Error),
-}
-
-fn lines(errors: &[upstreams::Error]) -> String {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
+pub use error::Error;
+use reload::{Files, Reloader, Running};
+use state::Loader;
 
 /// Whether the server serves, and why not.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +82,8 @@ pub struct Server {
     grace: Duration,
     tasks: Tasks,
     trail: Trail,
+    /// Asks for everything to be read anew.
+    reload: Arc<Notify>,
 }
 
 /// What ends a server, and what ends with it.
@@ -155,44 +123,40 @@ impl Server {
     ///
     /// # Errors
     /// [`Error`] if anything that it needs is not as it has to be.
-    pub async fn start(config: Config, clock: Clock, random: Random) -> Result<Self, Error> {
+    pub async fn start(
+        config: Config,
+        logs: Logs,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
-        let policy = policy::Live::new(Policy::load(&config.policy.file, &contract)?);
-        let tls = config
-            .server
-            .tls
-            .as_ref()
-            .map(listen::acceptor)
-            .transpose()?;
-        let upstreams = upstreams::connect(&config, &clock, &random)
-            .await
-            .map_err(Error::Upstreams)?;
-        let authenticator = authenticator(&config, &clock, &tasks).await?;
+        let loader = Loader {
+            contract: contract.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            tasks: tasks.clone(),
+        };
+        // before anything is read: what changes from now on is noticed
+        let files = Files::of(&config).await;
+        let loaded = loader.load(&config, None).await.map_err(Error::Faults)?;
+        loaded.remark();
+        let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
 
-        let gateway = Arc::new(Gateway::new(
-            contract.clone(),
-            policy,
-            upstreams,
-            Limits {
-                request_timeout: config.server.request_timeout,
-                reserve: config.server.conclude_reserve,
-            },
-        ));
+        let gateway = Arc::new(Gateway::new(contract.clone()));
         let ledger = Ledger {
             trail: trail.clone(),
-            clock,
+            clock: clock.clone(),
             random,
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };
         let calls = calls::Calls::new(calls::Settings {
             contract,
-            authenticator,
+            live: live.clone(),
             ledger,
-            max_in_flight: config.server.max_in_flight,
         });
 
         let grpc = bind("server.grpc", config.server.grpc).await?;
@@ -200,28 +164,52 @@ impl Server {
         let addresses = (address(&grpc)?, address(&http)?);
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
 
-        let closing = ending.closing.clone();
-        let most = config.server.max_connections;
-        let connections = listen::connections(grpc, tls, most, closing.clone(), &tasks);
-        let serving = server::Server::builder()
+        let transport = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
             .http2_max_header_list_size(32 * 1024)
             .http2_max_pending_accept_reset_streams(Some(64))
-            .layer(calls)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, async move { closing.cancelled().await });
-        let closed = ending.closed.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the server failed"
-                );
+            .layer(calls);
+        let routes = routes.prepare();
+        // each by itself, so that each can be asked to end by itself
+        let serve = move |connection, end: CancellationToken| {
+            let (transport, routes) = (transport.clone(), routes.clone());
+            async move {
+                let one = tokio_stream::once(Ok::<_, std::io::Error>(connection));
+                let one = one.chain(tokio_stream::pending());
+                let end = end.cancelled_owned();
+                let served = transport.serve_with_incoming_shutdown(routes, one, end);
+                if let Err(error) = served.await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a connection failed"
+                    );
+                }
             }
+        };
+        let port = listen::Port {
+            live: live.clone(),
+            clock: clock.clone(),
+            closing: ending.closing.clone(),
+        };
+        let (closed, most) = (ending.closed.clone(), config.server.max_connections);
+        let spawner = tasks.clone();
+        tasks.spawn(async move {
+            listen::serve(port, grpc, most, serve, &spawner).await;
             closed.cancel();
         });
+        let reload = Arc::new(Notify::new());
+        let grace = config.server.shutdown_grace;
+        let running = Running {
+            loader,
+            live,
+            logs,
+            metrics: metrics.clone(),
+        };
+        if let Some(reloader) = Reloader::new(running, config, files) {
+            tasks.spawn_background(reloader.run(reload.clone()));
+        }
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {
@@ -240,9 +228,10 @@ impl Server {
             grpc: addresses.0,
             http: addresses.1,
             ending,
-            grace: config.server.shutdown_grace,
+            grace,
             tasks,
             trail,
+            reload,
         })
     }
 
@@ -256,6 +245,12 @@ impl Server {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Reads everything anew, also what commands give, without waiting for a file to
+    /// change. What becomes of it is logged.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// Resolves when the server takes no more calls by itself: the trail failed.
@@ -288,39 +283,27 @@ impl Server {
     }
 }
 
-/// Checks what a configuration names, as [`Server::start`] would use it: every
-/// fault.
+/// Checks what a configuration names, as [`Server::start`] would use it, and tells
+/// what is no fault, and hardly meant.
+///
+/// # Errors
+/// Every fault.
 pub async fn check(
     config: &Config,
-    contract: &Contract,
-    clock: &Clock,
-    random: &Random,
-) -> Vec<Error> {
-    let tasks = Tasks::new();
-    let policy = Policy::load(&config.policy.file, contract);
-    let tls = config.server.tls.as_ref().map(listen::acceptor);
-    let mut faults: Vec<_> = [
-        policy.err().map(Error::from),
-        tls.and_then(Result::err).map(Error::from),
-        authenticator(config, clock, &tasks).await.err(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let upstreams = upstreams::connect(config, clock, random).await;
-    faults.extend(upstreams.err().map(Error::Upstreams));
-    tasks.stop();
-    faults
-}
-
-async fn authenticator(
-    config: &Config,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> Result<Authenticator, Error> {
-    let issuers = config.auth.issuers.clone();
-    let authenticator = Authenticator::start(issuers, clock.clone(), tasks, None);
-    authenticator.await.map_err(Error::Auth)
+    contract: Arc<Contract>,
+    clock: Clock,
+    random: Random,
+) -> Result<Vec<String>, Error> {
+    let loader = Loader {
+        contract,
+        clock,
+        random,
+        tasks: Tasks::new(),
+    };
+    let loaded = loader.load(config, None).await;
+    loader.tasks.stop();
+    let loaded = loaded.map_err(Error::Faults)?;
+    Ok(loaded.remarks)
 }
 
 /// All services: the contract's, health and reflection.

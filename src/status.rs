@@ -40,6 +40,8 @@ pub enum Error {
     TokenInvalid(String),
     /// A token that held.
     TokenExpired,
+    /// The connection's client certificate is missing, over, or not trusted.
+    CertificateInvalid,
     /// The keys of the token's issuer can't be had now.
     IssuerUnavailable,
     /// The policy says no.
@@ -103,9 +105,10 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::TokenMissing | Self::TokenInvalid(_) | Self::TokenExpired => {
-                Code::Unauthenticated
-            }
+            Self::TokenMissing
+            | Self::TokenInvalid(_)
+            | Self::TokenExpired
+            | Self::CertificateInvalid => Code::Unauthenticated,
             Self::PolicyDenied { .. } => Code::PermissionDenied,
             Self::InvalidRequest(_) | Self::UpstreamRejected(_) | Self::Undecodable => {
                 Code::InvalidArgument
@@ -137,6 +140,7 @@ impl Error {
             Self::TokenMissing => "TOKEN_MISSING",
             Self::TokenInvalid(_) => "TOKEN_INVALID",
             Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::CertificateInvalid => "CERTIFICATE_INVALID",
             Self::IssuerUnavailable => "ISSUER_UNAVAILABLE",
             Self::PolicyDenied { .. } => "POLICY_DENIED",
             Self::InvalidRequest(_) => "INVALID_REQUEST",
@@ -170,6 +174,9 @@ impl Error {
             }
             Self::TokenInvalid(why) => return format!("the token does not hold: {why}"),
             Self::TokenExpired => "the token has expired: get a new one from its issuer",
+            Self::CertificateInvalid => {
+                "the connection's client certificate counts no more: connect again with one that does"
+            }
             Self::IssuerUnavailable => {
                 "the keys of the token's issuer can't be had right now: try again later"
             }

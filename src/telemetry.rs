@@ -1,7 +1,10 @@
 //! Logs and metrics. Neither ever holds a secret: what is logged is chosen field
 //! by field, and labels come from closed sets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -11,10 +14,15 @@ use prometheus_client::{
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
-    registry::Registry,
+    registry,
 };
 use tonic::Code;
-use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Registry,
+    layer::SubscriberExt as _,
+    reload::{self, Handle},
+    util::SubscriberInitExt as _,
+};
 
 use crate::status::code_name;
 
@@ -29,21 +37,43 @@ pub enum Error {
     Twice,
 }
 
-/// Sends logs to standard error, one JSON object a line, or as text.
-///
-/// # Errors
-/// [`Error`] if the filter can't be read, or logging is set up already.
-pub fn init_logs(filter: &str, json: bool) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| Error::Filter(filter.to_owned()))?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let set = if json {
-        logs.json().flatten_event(true).finish().try_init()
-    } else {
-        logs.finish().try_init()
-    };
-    set.map_err(|_| Error::Twice)
+/// What decides which lines are logged. Cheap to clone. The default one decides
+/// nothing: logging is somebody else's.
+#[derive(Clone, Debug, Default)]
+pub struct Logs(Option<Handle<EnvFilter, Registry>>);
+
+impl Logs {
+    /// Sends logs to standard error, one JSON object a line, or as text.
+    ///
+    /// # Errors
+    /// [`Error`] if the filter can't be read, or logging is set up already.
+    pub fn init(filter: &str, json: bool) -> Result<Self, Error> {
+        let (filter, handle) = reload::Layer::new(parse(filter)?);
+        let logs = tracing_subscriber::registry().with(filter);
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let set = if json {
+            logs.with(lines.json().flatten_event(true)).try_init()
+        } else {
+            logs.with(lines).try_init()
+        };
+        set.map_err(|_| Error::Twice)?;
+        Ok(Self(Some(handle)))
+    }
+
+    /// Logs by another filter from now on.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] if it can't be read.
+    pub fn filter(&self, filter: &str) -> Result<(), Error> {
+        let filter = parse(filter)?;
+        // it can only fail where nothing is logged any more
+        let _ = self.0.as_ref().map(|it| it.reload(filter));
+        Ok(())
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(filter).map_err(|_| Error::Filter(filter.to_owned()))
 }
 
 /// The process's figures. Cheap to clone.
@@ -52,11 +82,15 @@ pub struct Metrics(Arc<Figures>);
 
 #[derive(Debug)]
 struct Figures {
-    registry: Registry,
+    registry: registry::Registry,
     calls: Family<CallLabels, Counter>,
     durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
     upstream: Family<UpstreamLabels, Counter>,
     in_flight: Gauge,
+    reloads: Family<ReloadLabels, Counter>,
+    loaded_at: Gauge,
+    reload_failed: Gauge,
+    restart_needed: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +110,14 @@ struct UpstreamLabels {
     status: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+const TAKEN: ReloadLabels = ReloadLabels { result: "taken" };
+const REFUSED: ReloadLabels = ReloadLabels { result: "refused" };
+
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
@@ -84,7 +126,7 @@ impl Metrics {
     /// All figures at zero.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("keygate");
+        let mut registry = registry::Registry::with_prefix("keygate");
         let calls = Family::default();
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(durations as fn() -> Histogram);
@@ -106,12 +148,42 @@ impl Metrics {
             upstream.clone(),
         );
         registry.register("calls_in_flight", "Calls under way", in_flight.clone());
+        let (reloads, loaded_at) = (Family::default(), Gauge::default());
+        let (reload_failed, restart_needed) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "reloads",
+            "Configurations that came into force (`taken`, the first included), and such that could not (`refused`)",
+            reloads.clone(),
+        );
+        registry.register(
+            "configuration_loaded_timestamp_seconds",
+            "When the configuration came into force, in seconds since the Unix epoch",
+            loaded_at.clone(),
+        );
+        registry.register(
+            "reload_failed",
+            "1 if what is configured can't be used, so that what was in force before still is",
+            reload_failed.clone(),
+        );
+        registry.register(
+            "restart_needed",
+            "How many settings have changed that take a restart",
+            restart_needed.clone(),
+        );
+        // there from the start, so that a first failure is a change
+        for labels in [TAKEN, REFUSED] {
+            drop(reloads.get_or_create(&labels));
+        }
         Self(Arc::new(Figures {
             registry,
             calls,
             durations,
             upstream,
             in_flight,
+            reloads,
+            loaded_at,
+            reload_failed,
+            restart_needed,
         }))
     }
 
@@ -139,6 +211,27 @@ impl Metrics {
         self.0
             .in_flight
             .set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// A configuration has come into force, but for so many settings that take a
+    /// restart.
+    pub fn configuration_taken(&self, at: SystemTime, fixed: usize) {
+        let figures = &self.0;
+        let since_1970 = at.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since_1970.unwrap_or_default().as_secs();
+        figures.reloads.get_or_create(&TAKEN).inc();
+        figures
+            .loaded_at
+            .set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        figures.reload_failed.set(0);
+        let fixed = i64::try_from(fixed).unwrap_or(i64::MAX);
+        figures.restart_needed.set(fixed);
+    }
+
+    /// What is configured could not come into force.
+    pub fn configuration_refused(&self) {
+        self.0.reloads.get_or_create(&REFUSED).inc();
+        self.0.reload_failed.set(1);
     }
 
     /// All figures in the OpenMetrics text format.

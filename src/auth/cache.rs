@@ -97,6 +97,7 @@ mod tests {
                 claims: Vec::new(),
                 token_id: None,
                 expires_at: SystemTime::UNIX_EPOCH,
+                certificate_names: Arc::default(),
             }),
             issuer: 0,
             keys: Arc::new(KeySet::default()),

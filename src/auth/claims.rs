@@ -78,6 +78,7 @@ pub(super) fn check(
         claims,
         token_id,
         expires_at,
+        certificate_names: std::sync::Arc::default(),
     })
 }
 

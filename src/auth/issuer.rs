@@ -8,7 +8,7 @@ use super::Algorithm;
 use crate::{http, settings::Fault, upstream::credentials};
 
 /// An issuer whose tokens are trusted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// What its tokens have as `iss`, character for character.
     pub issuer: String,

@@ -104,19 +104,11 @@ impl Collection {
             let fault = "can't be given together with `starting_after`";
             violations.push(Violation::new("ending_before", fault));
         }
-        for (field, cursor) in CURSORS.into_iter().zip(cursors) {
-            if let Some(id) = cursor {
-                check_id(field, id, violations);
-            }
-        }
-        for id in filter.ids {
-            check_id("ids", id, violations);
-        }
         let path = Query::new(self.path, violations)
             .count("limit", "limit", page.limit)
-            .text(CURSORS[0], CURSORS[0], cursors[0])
-            .text(CURSORS[1], CURSORS[1], cursors[1])
-            .texts("ids", "ids", filter.ids)
+            .id(CURSORS[0], CURSORS[0], cursors[0])
+            .id(CURSORS[1], CURSORS[1], cursors[1])
+            .ids("ids", "ids", filter.ids)
             .text(self.name_filter, self.name_filter, filter.name)
             .text("org_name", "org_name", filter.org_name)
             .finish();
@@ -144,6 +136,7 @@ impl Collection {
 
     pub(super) fn create(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
         Plan {
+            parent: Some(new.service_account_id.clone()),
             name: Some(new.name.clone()),
             ..self.plan(
                 self.with_body(Method::POST, &new, violations),
@@ -161,6 +154,7 @@ impl Collection {
         same_name.push(self.name_filter, &new.name);
         let inspect = Request::new(Method::GET, same_name.finish(), self.path);
         Plan {
+            parent: Some(new.service_account_id),
             name: Some(new.name),
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Replacement)

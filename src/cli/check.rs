@@ -1,6 +1,6 @@
 //! `keygate check`: whether the gateway would start.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{Error, Exit, Result, output, serve::runtime};
 use crate::{clock::Clock, config, contract::Contract, policy::Policy, random::Random, server};
@@ -34,13 +34,10 @@ impl Args {
             }
         };
         let (clock, random) = (Clock::system(), Random::system());
-        let check = server::check(&config, &contract, &clock, &random);
-        let faults = runtime(1)?.block_on(check);
-        if !faults.is_empty() {
-            let with_causes = |it| format!("{:#}", anyhow::Error::new(it));
-            let faults: Vec<_> = faults.into_iter().map(with_causes).collect();
-            let all = anyhow::anyhow!(faults.join("\n"));
-            return Err(Error::new(Exit::Config, all));
+        let contract = Arc::new(contract);
+        let check = server::check(&config, contract.clone(), clock, random);
+        for remark in runtime(1)?.block_on(check)? {
+            output::print(&format!("{remark}\n"))?;
         }
         output::print(&format!(
             "{}: no faults; {} operations, {} upstreams, {} issuers\n",

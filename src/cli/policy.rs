@@ -9,7 +9,7 @@ use crate::{
     auth::Caller,
     config::Config,
     contract::Contract,
-    policy::{Explanation, Policy},
+    policy::{Explanation, Policy, certificate_name},
     settings::list,
 };
 
@@ -52,6 +52,10 @@ struct Explain {
     /// A value of the caller's roles claim; any number of times
     #[arg(long)]
     claim: Vec<String>,
+    /// A name in the caller's client certificate, as spiffe://example.org/api or
+    /// api.example.org; any number of times
+    #[arg(long, value_name = "NAME")]
+    certificate: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -73,12 +77,14 @@ impl Explain {
         let contract = Contract::load()?;
         let policy = self.load(&contract)?;
         let operation = self.operation(&contract)?;
+        let names = self.certificate.iter();
         let caller = Caller {
             issuer: self.issuer.clone(),
             subject: self.subject.clone(),
             claims: self.claim.clone(),
             token_id: None,
             expires_at: SystemTime::UNIX_EPOCH,
+            certificate_names: names.map(|it| certificate_name(it)).collect(),
         };
         let explained = policy.explain(&caller, operation, self.upstream.as_deref());
         output::print(&if self.json {

@@ -6,13 +6,15 @@ use anyhow::Context as _;
 
 use super::{
     Error, Exit, Result, output,
-    serve::{Signals, runtime, start_logs},
+    serve::{runtime, start_logs},
+    signals::{self, Signals},
 };
 use crate::{
     clock::Clock,
     config,
     random::Random,
     sandbox::gateway::{self, Options, Sandbox, Summary},
+    telemetry::Logs,
 };
 
 /// Run the gateway against simulated vendors, with nothing else needed
@@ -49,14 +51,14 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(&self) -> Result {
-        start_logs(&config::Log {
+        let logs = start_logs(&config::Log {
             level: "warn".to_owned(),
             ..config::Log::default()
         })?;
-        runtime(1)?.block_on(self.serve())
+        runtime(1)?.block_on(self.serve(logs))
     }
 
-    async fn serve(&self) -> Result {
+    async fn serve(&self, logs: Logs) -> Result {
         let signals = Signals::listen()?;
         let random = Random::system();
         let data_dir = self.data_dir.clone().unwrap_or_else(|| {
@@ -70,7 +72,7 @@ impl Args {
             latency: Duration::from_millis(self.upstream_latency),
             one_time_read: self.one_time_read,
         };
-        let sandbox = Sandbox::start(options, Clock::system(), random).await?;
+        let sandbox = Sandbox::start(options, logs, Clock::system(), random).await?;
         if self.json {
             let line = serde_json::to_string(sandbox.summary())
                 .context("the summary can't be written")
@@ -79,10 +81,7 @@ impl Args {
         } else {
             output::print(&for_people(sandbox.summary()))?;
         }
-        tokio::select! {
-            _ = signals.next() => {}
-            () = sandbox.ended() => {}
-        }
+        signals::serve(sandbox.server(), signals).await;
         Ok(sandbox.shutdown().await?)
     }
 }

@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use tokio::{runtime, signal::unix};
+use tokio::runtime;
 
-use super::{Error, Exit, Result};
-use crate::{clock::Clock, config, random::Random, server, telemetry};
+use super::{
+    Error, Exit, Result,
+    signals::{self, Signals},
+};
+use crate::{clock::Clock, config, random::Random, server, telemetry::Logs};
 
 /// Run the gateway
 ///
-/// It serves until SIGTERM or SIGINT, then lets running calls finish. Logs go to
+/// It serves until SIGTERM or SIGINT, then lets running calls finish. It follows
+/// changes of the configuration and of every file that this names; SIGHUP makes it
+/// read everything anew, commands that give credentials included. Logs go to
 /// standard error, one JSON object a line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -25,25 +30,26 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(&self) -> Result {
         let config = config::Config::load(&self.config)?;
-        start_logs(&config.log)?;
-        runtime(config.server.worker_threads)?.block_on(serve(config))
+        let logs = start_logs(&config.log)?;
+        runtime(config.server.worker_threads)?.block_on(serve(config, logs))
     }
 }
 
-async fn serve(config: config::Config) -> Result {
+async fn serve(config: config::Config, logs: Logs) -> Result {
     let signals = Signals::listen()?;
-    let server = server::Server::start(config, Clock::system(), Random::system()).await?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let server = server::Server::start(config, logs, clock, random).await?;
     tracing::info!(grpc = %server.grpc(), http = %server.http(), "serving");
-    tokio::select! {
-        signal = signals.next() => tracing::info!(signal, "shutting down"),
-        () = server.ended() => tracing::error!("the audit trail can't be written: shutting down"),
+    match signals::serve(&server, signals).await {
+        Some(signal) => tracing::info!(signal, "shutting down"),
+        None => tracing::error!("the audit trail can't be written: shutting down"),
     }
     Ok(server.shutdown().await?)
 }
 
-pub(super) fn start_logs(log: &config::Log) -> Result {
+pub(super) fn start_logs(log: &config::Log) -> std::result::Result<Logs, Error> {
     let json = log.format == config::Format::Json;
-    telemetry::init_logs(&log.level, json).map_err(|e| Error::new(Exit::Software, e))
+    Logs::init(&log.level, json).map_err(|e| Error::new(Exit::Software, e))
 }
 
 pub(super) fn runtime(worker_threads: usize) -> std::result::Result<runtime::Runtime, Error> {
@@ -59,34 +65,6 @@ pub(super) fn runtime(worker_threads: usize) -> std::result::Result<runtime::Run
         .build()
         .context("the runtime can't be started")
         .map_err(|e| Error::new(Exit::Software, e))
-}
-
-/// The signals that end a server.
-pub(super) struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-}
-
-impl Signals {
-    pub(super) fn listen() -> std::result::Result<Self, Error> {
-        let listen = |kind| {
-            unix::signal(kind)
-                .context("signals can't be waited for")
-                .map_err(|e| Error::new(Exit::Software, e))
-        };
-        Ok(Self {
-            terminate: listen(unix::SignalKind::terminate())?,
-            interrupt: listen(unix::SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for one, and names it.
-    pub(super) async fn next(mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 impl From<server::Error> for Error {

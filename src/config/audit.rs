@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::Ed25519KeyPair;
-use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use rustls::pki_types::PrivateKeyDer;
 
-use super::values::contents;
 use crate::{
     audit::{self, Location},
+    pem,
     settings::{Item, Read, Table},
 };
 
 /// Where the trail is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The store.
     pub store: audit::Settings,
@@ -61,16 +61,20 @@ struct SigningKey(PathBuf);
 
 impl Read for SigningKey {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let (path, pem) = contents(item)?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(&pem);
-        if key.is_ok_and(|it| Ed25519KeyPair::from_pkcs8(it.secret_pkcs8_der()).is_ok()) {
-            return Some(Self(path));
+        let path = PathBuf::read(item)?;
+        match pem::private_key(&path) {
+            Ok(PrivateKeyDer::Pkcs8(key))
+                if Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).is_ok() =>
+            {
+                return Some(Self(path));
+            }
+            Err(fault @ pem::Error::Unreadable { .. }) => item.fault(fault.to_string()),
+            _ => item.fault(format!(
+                "{} is not an Ed25519 private key in PKCS#8 PEM; \
+                 `openssl genpkey -algorithm ed25519` makes one",
+                path.display()
+            )),
         }
-        item.fault(format!(
-            "{} is not an Ed25519 private key in PKCS#8 PEM; \
-             `openssl genpkey -algorithm ed25519` makes one",
-            path.display()
-        ));
         None
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Whose tokens are believed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
     /// At least one, each with another `issuer`.
     pub issuers: Vec<Issuer>,

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    pki_types::{PrivateKeyDer, pem::PemObject as _},
-    sign::CertifiedKey,
-};
+use rustls::{pki_types::PrivateKeyDer, sign::CertifiedKey};
 
-use super::values::{Certificates, contents, duration};
-use crate::settings::{Item, Read, Table};
+use super::values::{Certificates, duration};
+use crate::{
+    pem,
+    settings::{Item, Read, Table},
+};
 
 /// The listening ports and their limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,14 +153,9 @@ struct PrivateKey {
 
 impl Read for PrivateKey {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let (path, pem) = contents(item)?;
-        if let Ok(der) = PrivateKeyDer::from_pem_slice(&pem) {
-            return Some(Self { path, der });
-        }
-        item.fault(format!(
-            "{} holds no private key; it must be PEM, and not encrypted",
-            path.display()
-        ));
-        None
+        let path = PathBuf::read(item)?;
+        let der = pem::private_key(&path);
+        let der = der.map_err(|fault| item.fault(fault.to_string())).ok()?;
+        Some(Self { path, der })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// An upstream, and how to reach it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name: `datadog/us1/main`.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Upstream {
 }
 
 /// One credential of a master.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// The setting that names it: `api_key`.
     pub setting: &'static str,

@@ -1,20 +1,14 @@
 //! The kinds of value that several sections have.
 
-use std::{
-    fs::{self, File},
-    io,
-    net::SocketAddr,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use http::Uri;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use zeroize::Zeroizing;
+use rustls::pki_types::CertificateDer;
 
 use crate::{
+    files,
     http::endpoint,
+    pem,
     settings::{Item, Read, Table, list},
     upstream::registry,
 };
@@ -35,9 +29,12 @@ pub(super) struct Readable(pub(super) PathBuf);
 impl Read for Readable {
     fn read(item: &Item<'_>) -> Option<Self> {
         let path = PathBuf::read(item)?;
-        match open(&path) {
+        match files::open(&path) {
             Ok(_) => Some(Self(path)),
-            Err(error) => unreadable(item, &path, &error),
+            Err(error) => {
+                item.fault(format!("{} can't be read: {error}", path.display()));
+                None
+            }
         }
     }
 }
@@ -50,41 +47,11 @@ pub(super) struct Certificates {
 
 impl Read for Certificates {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let (path, pem) = contents(item)?;
-        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        match parsed {
-            Ok(chain) if !chain.is_empty() => Some(Self { path, chain }),
-            _ => {
-                item.fault(format!(
-                    "{} holds no certificates; it must be PEM (`-----BEGIN CERTIFICATE-----`)",
-                    path.display()
-                ));
-                None
-            }
-        }
+        let path = PathBuf::read(item)?;
+        let chain = pem::certificates(&path);
+        let chain = chain.map_err(|fault| item.fault(fault.to_string())).ok()?;
+        Some(Self { path, chain })
     }
-}
-
-/// The path and the content of a file that an item names.
-pub(super) fn contents(item: &Item<'_>) -> Option<(PathBuf, Zeroizing<Vec<u8>>)> {
-    let path = PathBuf::read(item)?;
-    match open(&path).and_then(|_| fs::read(&path)) {
-        Ok(content) => Some((path, Zeroizing::new(content))),
-        Err(error) => unreadable(item, &path, &error),
-    }
-}
-
-fn unreadable<T>(item: &Item<'_>, path: &Path, error: &io::Error) -> Option<T> {
-    item.fault(format!("{} can't be read: {error}", path.display()));
-    None
-}
-
-/// Opens a regular file: opening a pipe would wait for its other end.
-fn open(path: &Path) -> io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    File::open(path)
 }
 
 /// Where HTTP requests with credentials are sent: see [`endpoint`].

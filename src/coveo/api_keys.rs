@@ -1,10 +1,15 @@
 //! `keygate.coveo.v1.ApiKeyService`.
 
-use std::collections::BTreeSet;
-
 use http::Method;
 
-use super::{privileges, settings::Settings};
+use super::{
+    operation::{
+        ACTIVATE, BULK_ACTIVATE, BULK_DELETE, BULK_DISABLE, DISABLE, DUPLICATE, EXTEND, KEY, KEYS,
+        bulk, change, operation, plan, request,
+    },
+    privileges,
+    settings::Settings,
+};
 use crate::{
     contract::proto::keygate::coveo::v1::{
         ActivateApiKeyRequest, ActivateApiKeyResponse, ApiKey, ApiKeyStatusFilter,
@@ -20,118 +25,12 @@ use crate::{
         Plan,
         answers::{bare, read},
         operation::{Completion, Inspect, Scopes, Target},
-        request::{Query, body, check_id, check_name_in},
+        request::{Query, check_id, check_name_in},
         service,
     },
     status::Violation,
     upstream,
 };
-
-/// Below the platform's base URL.
-macro_rules! route {
-    ($rest:literal) => {
-        concat!("/rest/organizations/{organization_id}/apikeys", $rest)
-    };
-}
-
-const ALL: &str = route!("");
-const ONE: &str = route!("/{api_key_id}");
-
-/// The API keys of an organization.
-struct Keys(String);
-
-impl Keys {
-    /// Of an organization whose id makes an address.
-    fn of(organization_id: &str) -> Self {
-        Self(format!("/rest/organizations/{organization_id}/apikeys"))
-    }
-
-    fn plan(request: upstream::Request, target: Target) -> Plan {
-        Plan::new(request, "api_key", target)
-    }
-
-    /// A request about all of them, or about a new one.
-    fn all(&self, method: Method) -> upstream::Request {
-        upstream::Request::new(method, &*self.0, ALL)
-    }
-
-    /// A request about one of them.
-    fn one(
-        &self,
-        method: Method,
-        id: &str,
-        action: &str,
-        route: &'static str,
-    ) -> upstream::Request {
-        upstream::Request::new(method, format!("{}/{id}{action}", self.0), route)
-    }
-
-    /// A read of one.
-    fn read(&self, id: &str) -> upstream::Request {
-        self.one(Method::GET, id, "", ONE)
-    }
-
-    /// A change of one. It has no body.
-    fn change(
-        &self,
-        method: Method,
-        id: String,
-        action: &str,
-        route: &'static str,
-        violations: &mut Vec<Violation>,
-    ) -> Plan {
-        check_id("api_key_id", &id, violations);
-        let request = self.one(method, &id, action, route);
-        Plan {
-            inspect: Some(Inspect::new(self.read(&id))),
-            ..Self::plan(request, Target::Key(id))
-        }
-    }
-
-    /// A change of several.
-    fn bulk(
-        &self,
-        method: Method,
-        ids: Vec<String>,
-        action: &str,
-        route: &'static str,
-        violations: &mut Vec<Violation>,
-    ) -> Plan {
-        check_ids(&ids, violations);
-        let path = format!("{}{action}", self.0);
-        let mut request = upstream::Request::new(method, path, route);
-        request.body = Some(body(&ids));
-        Plan {
-            inspect: Some(Inspect::new(self.all(Method::GET))),
-            ..Self::plan(request, Target::Keys(ids))
-        }
-    }
-}
-
-/// Checks the ids of a call about several keys.
-fn check_ids(ids: &[String], violations: &mut Vec<Violation>) {
-    const FIELD: &str = "api_key_ids";
-    const MOST: usize = 1_000;
-    let different: BTreeSet<_> = ids.iter().collect();
-    let fault = if ids.is_empty() {
-        "is required"
-    } else if ids.len() > MOST {
-        "has more than 1000 ids"
-    } else if different.len() < ids.len() {
-        "names a key twice"
-    } else {
-        // one that is wrong is told of, not all
-        for id in ids {
-            let before = violations.len();
-            check_id(FIELD, id, violations);
-            if violations.len() > before {
-                break;
-            }
-        }
-        return;
-    };
-    violations.push(Violation::new(FIELD, fault));
-}
 
 /// A filter of a list, in upstream's word.
 fn filter(filter: i32, violations: &mut Vec<Violation>) -> Option<&'static str> {
@@ -146,27 +45,15 @@ fn filter(filter: i32, violations: &mut Vec<Violation>) -> Option<&'static str> 
     }
 }
 
-/// One operation of Coveo's: its method, its messages, and its plan.
-macro_rules! operation {
-    ($($description:tt)*) => {
-        $crate::gateway::operation::operation! {
-            vendor: $crate::coveo::Coveo,
-            address: |it| $crate::coveo::address(&it.organization_id, it.region),
-            ambiguous: $crate::coveo::ambiguous(),
-            $($description)*
-        }
-    };
-}
-
 operation! {
     /// GET …/apikeys
     ListApiKeys = "keygate.coveo.v1.ApiKeyService/ListApiKeys",
     ListApiKeysRequest => ListApiKeysResponse,
     |it, violations| {
-        let keys = Keys::of(&it.organization_id);
+        let request = request(Method::GET, KEYS, &it.organization_id, "");
         let status = filter(it.status, violations);
-        let path = Query::new(&*keys.0, violations).text("status", "status", status).finish();
-        Keys::plan(upstream::Request::new(Method::GET, path, ALL), Target::Collection)
+        let path = Query::new(request.path, violations).text("status", "status", status).finish();
+        plan(upstream::Request { path, ..request }, Target::Collection)
     }
 }
 
@@ -175,14 +62,14 @@ operation! {
     CreateApiKey = "keygate.coveo.v1.ApiKeyService/CreateApiKey",
     CreateApiKeyRequest => CreateApiKeyResponse,
     |it, violations| {
-        let keys = Keys::of(&it.organization_id);
         let template = it.api_key_template_id.filter(|it| !it.is_empty());
         if it.display_name.is_none() && template.is_none() {
             let fault = "is required without a template";
             violations.push(Violation::new("display_name", fault));
         }
         check_name_in("display_name", it.display_name.as_deref(), violations);
-        let scopes = privileges::given(&it.privileges.clone().unwrap_or_default(), violations);
+        let given = it.privileges.clone().unwrap_or_default();
+        let scopes = privileges::given(&given, violations);
         // what a template allows can't be seen
         let scopes = if template.is_some() { Scopes::Unscoped } else { scopes };
         let name = it.display_name.clone();
@@ -193,12 +80,13 @@ operation! {
             .additional(it.additional_configuration.as_ref(), violations)
             .lifetime(it.lifetime_duration)
             .editors(it.groups_that_can_edit, it.api_keys_that_can_edit);
-        let path = Query::new(&*keys.0, violations)
+        let request = request(Method::POST, KEYS, &it.organization_id, "");
+        let path = Query::new(request.path, violations)
             .text("api_key_template_id", "apiKeyTemplateId", template.as_deref())
             .finish();
-        let mut request = upstream::Request::new(Method::POST, path, ALL);
-        request.body = Some(settings.body());
-        Plan { name, scopes, ..Keys::plan(request, Target::Collection) }
+        let body = Some(settings.body());
+        let request = upstream::Request { path, body, ..request };
+        Plan { name, scopes, ..plan(request, Target::Collection) }
     }
 }
 
@@ -207,9 +95,9 @@ operation! {
     GetApiKey = "keygate.coveo.v1.ApiKeyService/GetApiKey",
     GetApiKeyRequest => GetApiKeyResponse,
     |it, violations| {
-        let keys = Keys::of(&it.organization_id);
         check_id("api_key_id", &it.api_key_id, violations);
-        Keys::plan(keys.read(&it.api_key_id), Target::Key(it.api_key_id))
+        let request = request(Method::GET, KEY, &it.organization_id, &it.api_key_id);
+        plan(request, Target::Key(it.api_key_id))
     }
 }
 
@@ -218,7 +106,6 @@ operation! {
     UpdateApiKey = "keygate.coveo.v1.ApiKeyService/UpdateApiKey",
     UpdateApiKeyRequest => UpdateApiKeyResponse,
     |it, violations| {
-        let keys = Keys::of(&it.organization_id);
         check_name_in("display_name", it.display_name.as_deref(), violations);
         let scopes = match &it.privileges {
             Some(privileges) => privileges::given(privileges, violations),
@@ -236,11 +123,11 @@ operation! {
             Ok(Completion { body, scopes: None })
         };
         let inspect = Inspect {
-            request: keys.read(&it.api_key_id),
+            request: request(Method::GET, KEY, &it.organization_id, &it.api_key_id),
             complete: Some(Box::new(complete)),
         };
-        let plan = keys.change(Method::PUT, it.api_key_id, "", ONE, violations);
-        Plan { name, scopes, inspect: Some(inspect), ..plan }
+        let change = change(Method::PUT, KEY, &it.organization_id, it.api_key_id, violations);
+        Plan { name, scopes, inspect: Some(inspect), ..change }
     }
 }
 
@@ -249,9 +136,7 @@ operation! {
     ActivateApiKey = "keygate.coveo.v1.ApiKeyService/ActivateApiKey",
     ActivateApiKeyRequest => ActivateApiKeyResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/{api_key_id}/activate");
-        let keys = Keys::of(&it.organization_id);
-        keys.change(Method::PUT, it.api_key_id, "/activate", ROUTE, violations)
+        change(Method::PUT, ACTIVATE, &it.organization_id, it.api_key_id, violations)
     }
 }
 
@@ -260,9 +145,7 @@ operation! {
     DisableApiKey = "keygate.coveo.v1.ApiKeyService/DisableApiKey",
     DisableApiKeyRequest => DisableApiKeyResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/{api_key_id}/disable");
-        let keys = Keys::of(&it.organization_id);
-        keys.change(Method::PUT, it.api_key_id, "/disable", ROUTE, violations)
+        change(Method::PUT, DISABLE, &it.organization_id, it.api_key_id, violations)
     }
 }
 
@@ -271,9 +154,7 @@ operation! {
     ExtendApiKey = "keygate.coveo.v1.ApiKeyService/ExtendApiKey",
     ExtendApiKeyRequest => ExtendApiKeyResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/{api_key_id}/activation/extend");
-        let keys = Keys::of(&it.organization_id);
-        keys.change(Method::PUT, it.api_key_id, "/activation/extend", ROUTE, violations)
+        change(Method::PUT, EXTEND, &it.organization_id, it.api_key_id, violations)
     }
 }
 
@@ -282,16 +163,12 @@ operation! {
     DuplicateApiKey = "keygate.coveo.v1.ApiKeyService/DuplicateApiKey",
     DuplicateApiKeyRequest => DuplicateApiKeyResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/{api_key_id}/duplicate");
-        let keys = Keys::of(&it.organization_id);
         check_id("api_key_id", &it.api_key_id, violations);
         check_name_in("display_name", it.display_name.as_deref(), violations);
-        let mut request = keys.one(Method::PUT, &it.api_key_id, "/duplicate", ROUTE);
         let name = it.display_name.clone();
         let settings = Settings::default()
             .words(it.display_name, it.description)
             .lifetime(it.lifetime_duration);
-        request.body = Some(settings.body());
         // the copy may do what the key may that is copied
         let complete = |body: &[u8]| {
             let source: ApiKey = read(bare(body)?)?;
@@ -299,14 +176,17 @@ operation! {
             Ok(Completion { body: None, scopes })
         };
         let inspect = Inspect {
-            request: keys.read(&it.api_key_id),
+            request: request(Method::GET, KEY, &it.organization_id, &it.api_key_id),
             complete: Some(Box::new(complete)),
         };
+        let mut request =
+            request(Method::PUT, DUPLICATE, &it.organization_id, &it.api_key_id);
+        request.body = Some(settings.body());
         Plan {
             name,
             scopes: Scopes::Unscoped,
             inspect: Some(inspect),
-            ..Keys::plan(request, Target::CopyOf(it.api_key_id))
+            ..plan(request, Target::CopyOf(it.api_key_id))
         }
     }
 }
@@ -316,8 +196,7 @@ operation! {
     DeleteApiKey = "keygate.coveo.v1.ApiKeyService/DeleteApiKey",
     DeleteApiKeyRequest => DeleteApiKeyResponse,
     |it, violations| {
-        let keys = Keys::of(&it.organization_id);
-        keys.change(Method::DELETE, it.api_key_id, "", ONE, violations)
+        change(Method::DELETE, KEY, &it.organization_id, it.api_key_id, violations)
     }
 }
 
@@ -326,9 +205,7 @@ operation! {
     BulkDeleteApiKeys = "keygate.coveo.v1.ApiKeyService/BulkDeleteApiKeys",
     BulkDeleteApiKeysRequest => BulkDeleteApiKeysResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/delete/bulk");
-        let keys = Keys::of(&it.organization_id);
-        keys.bulk(Method::POST, it.api_key_ids, "/delete/bulk", ROUTE, violations)
+        bulk(Method::POST, BULK_DELETE, &it.organization_id, it.api_key_ids, violations)
     }
 }
 
@@ -337,9 +214,7 @@ operation! {
     BulkActivateApiKeys = "keygate.coveo.v1.ApiKeyService/BulkActivateApiKeys",
     BulkActivateApiKeysRequest => BulkActivateApiKeysResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/activate/bulk");
-        let keys = Keys::of(&it.organization_id);
-        keys.bulk(Method::PUT, it.api_key_ids, "/activate/bulk", ROUTE, violations)
+        bulk(Method::PUT, BULK_ACTIVATE, &it.organization_id, it.api_key_ids, violations)
     }
 }
 
@@ -348,9 +223,7 @@ operation! {
     BulkDisableApiKeys = "keygate.coveo.v1.ApiKeyService/BulkDisableApiKeys",
     BulkDisableApiKeysRequest => BulkDisableApiKeysResponse,
     |it, violations| {
-        const ROUTE: &str = route!("/disable/bulk");
-        let keys = Keys::of(&it.organization_id);
-        keys.bulk(Method::PUT, it.api_key_ids, "/disable/bulk", ROUTE, violations)
+        bulk(Method::PUT, BULK_DISABLE, &it.organization_id, it.api_key_ids, violations)
     }
 }
 

@@ -14,7 +14,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b':').add(b'@');
 
 /// A privilege as a scope: `OWNER:TARGET_DOMAIN:TYPE:TARGET_ID`.
 #[must_use]
-pub fn scope(privilege: &Privilege) -> String {
+pub(super) fn scope(privilege: &Privilege) -> String {
     let part = |part: &Option<String>| match part.as_deref() {
         None | Some("") => "*".to_owned(),
         Some(part) => utf8_percent_encode(part, ENCODED).to_string(),
@@ -33,7 +33,7 @@ pub fn scope(privilege: &Privilege) -> String {
 
 /// The scopes of privileges that a request gives. What is wrong with them goes
 /// into `violations`.
-pub fn given(privileges: &Privileges, violations: &mut Vec<Violation>) -> Scopes {
+pub(super) fn given(privileges: &Privileges, violations: &mut Vec<Violation>) -> Scopes {
     let is_absent = |it: &Option<String>| it.as_deref().is_none_or(str::is_empty);
     let lacks = |it: &Privilege| is_absent(&it.owner) || is_absent(&it.target_domain);
     if privileges.values.iter().any(lacks) {
@@ -46,7 +46,7 @@ pub fn given(privileges: &Privileges, violations: &mut Vec<Violation>) -> Scopes
 /// The scopes of a key that exists. What a template allows can't be seen, nor what
 /// upstream does not report or tells in a way that the contract does not know.
 #[must_use]
-pub fn of(key: &ApiKey) -> Scopes {
+pub(super) fn of(key: &ApiKey) -> Scopes {
     let is_bound = key
         .api_key_template_id
         .as_deref()

@@ -22,7 +22,7 @@ use crate::{
 /// What a request says of a key, by the names of upstream's members. What is not
 /// set is not there.
 #[derive(Debug, Default)]
-pub struct Settings(Vec<(&'static str, Value)>);
+pub(super) struct Settings(Vec<(&'static str, Value)>);
 
 /// A value that stands in a request.
 trait Given {
@@ -84,26 +84,26 @@ impl Settings {
 
     /// `displayName` and `description`
     #[must_use]
-    pub fn words(self, display_name: Option<String>, description: Option<String>) -> Self {
+    pub(super) fn words(self, display_name: Option<String>, description: Option<String>) -> Self {
         self.put("displayName", display_name)
             .put("description", description)
     }
 
     /// `allowedIps` and `deniedIps`
     #[must_use]
-    pub fn ips(self, allowed: Option<IpRanges>, denied: Option<IpRanges>) -> Self {
+    pub(super) fn ips(self, allowed: Option<IpRanges>, denied: Option<IpRanges>) -> Self {
         self.put("allowedIps", allowed).put("deniedIps", denied)
     }
 
     /// `privileges`
     #[must_use]
-    pub fn privileges(self, privileges: Option<Privileges>) -> Self {
+    pub(super) fn privileges(self, privileges: Option<Privileges>) -> Self {
         self.put("privileges", privileges)
     }
 
     /// `groupsThatCanEdit` and `apiKeysThatCanEdit`
     #[must_use]
-    pub fn editors(
+    pub(super) fn editors(
         self,
         groups: Option<ResourceReferences>,
         api_keys: Option<ResourceReferences>,
@@ -114,13 +114,13 @@ impl Settings {
 
     /// `lifetimeDuration`
     #[must_use]
-    pub fn lifetime(self, duration: Option<String>) -> Self {
+    pub(super) fn lifetime(self, duration: Option<String>) -> Self {
         self.put("lifetimeDuration", duration)
     }
 
     /// `additionalConfiguration`
     #[must_use]
-    pub fn additional(
+    pub(super) fn additional(
         mut self,
         configuration: Option<&Struct>,
         violations: &mut Vec<Violation>,
@@ -138,7 +138,7 @@ impl Settings {
 
     /// A body of these alone.
     #[must_use]
-    pub fn body(self) -> Bytes {
+    pub(super) fn body(self) -> Bytes {
         body(&self.json())
     }
 
@@ -147,7 +147,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Malformed`] if upstream's answer is no object.
-    pub fn merged(self, read: &[u8]) -> Result<Bytes, Malformed> {
+    pub(super) fn merged(self, read: &[u8]) -> Result<Bytes, Malformed> {
         let members = Members::of(bare(read)?).ok_or(Malformed("a key is not an object"))?;
         let is_set = |name: &str| self.0.iter().any(|(it, _)| *it == name);
         let kept = members.into_iter().filter(|(name, _)| !is_set(name));

@@ -145,6 +145,16 @@ impl<'v> Query<'v> {
         self
     }
 
+    /// An id.
+    #[must_use]
+    pub fn id(mut self, field: &'static str, name: &str, value: Option<&str>) -> Self {
+        if let Some(id) = value {
+            check_id(field, id, self.violations);
+            self.push(name, id);
+        }
+        self
+    }
+
     /// A number, 0 or more.
     #[must_use]
     pub fn count(mut self, field: &'static str, name: &str, value: Option<i32>) -> Self {
@@ -178,14 +188,27 @@ impl<'v> Query<'v> {
 
     /// A text, any number of times.
     #[must_use]
-    pub fn texts(mut self, field: &'static str, name: &str, values: &[String]) -> Self {
+    pub fn texts(self, field: &'static str, name: &str, values: &[String]) -> Self {
+        self.all(field, values, |query, it| query.text(field, name, Some(it)))
+    }
+
+    /// An id, any number of times.
+    #[must_use]
+    pub fn ids(self, field: &'static str, name: &str, values: &[String]) -> Self {
+        self.all(field, values, |query, it| query.id(field, name, Some(it)))
+    }
+
+    fn all(
+        mut self,
+        field: &'static str,
+        values: &[String],
+        add: impl Fn(Self, &str) -> Self,
+    ) -> Self {
         if values.len() > 100 {
             self.violate(field, "has more than 100 values");
             return self;
         }
-        values
-            .iter()
-            .fold(self, |query, value| query.text(field, name, Some(value)))
+        values.iter().fold(self, |query, it| add(query, it))
     }
 }
 

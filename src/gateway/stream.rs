@@ -143,6 +143,10 @@ async fn walk<O: Pages>(mut work: Work<O>, sender: &Sender<O::Item>) -> Result<(
             continue;
         }
         work.narrow_list(&mut page).await?;
+        // its outcome comes last, so a stream tells no secret, whoever asks
+        if page.keys().iter().any(|it| it.secret.is_some()) {
+            page.conceal();
+        }
         let is_new: Vec<_> = page
             .keys()
             .iter()

@@ -12,7 +12,7 @@ use std::{
 use aws_lc_rs::digest;
 
 use super::{
-    ACCESS_READ, AUDIT_READ, Grant, Policy,
+    ACCESS_READ, AUDIT_READ, Grant, Policy, certificate_name,
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
@@ -218,9 +218,11 @@ fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant
     });
     let holder = holder(table);
     let issuer = table.optional("issuer");
+    let certificate = table.optional::<String>("certificate");
     let grant = Grant {
         role: role?,
         issuer,
+        certificate: certificate.as_deref().map(certificate_name),
     };
     Some((grant, holder?))
 }

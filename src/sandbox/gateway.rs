@@ -19,7 +19,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::{http, issuer};
-use crate::{clock::Clock, config, random::Random, server, settings, tasks::Tasks};
+use crate::{
+    clock::Clock, config, random::Random, server, settings, tasks::Tasks, telemetry::Logs,
+};
 use vendors::{Simulated, Vendors};
 
 /// The policy of the sandbox.
@@ -133,7 +135,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`Error`] if any of them can't start.
-    pub async fn start(options: Options, clock: Clock, random: Random) -> Result<Self, Error> {
+    pub async fn start(
+        options: Options,
+        logs: Logs,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let folder = Folder::make(&options.data_dir)?;
         let issuer = issuer::Issuer::start(
@@ -163,7 +170,8 @@ impl Sandbox {
         }
         folder.write("policy.toml", POLICY)?;
         let config = folder.write("keygate.toml", &text)?;
-        let server = server::Server::start(config::Config::load(&config)?, clock, random).await?;
+        let server =
+            server::Server::start(config::Config::load(&config)?, logs, clock, random).await?;
         let summary = Summary {
             grpc: server.grpc(),
             http: format!("http://{}", server.http()),
@@ -192,9 +200,10 @@ impl Sandbox {
         &self.summary
     }
 
-    /// Resolves when the gateway has ended by itself.
-    pub async fn ended(&self) {
-        self.server.ended().await;
+    /// The gateway.
+    #[must_use]
+    pub fn server(&self) -> &server::Server {
+        &self.server
     }
 
     /// Ends the gateway, then the rest.

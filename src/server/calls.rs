@@ -18,11 +18,14 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::listen::Peer;
+use super::{listen::Peer, state::State};
 use crate::{
-    auth::{self, Authenticator},
+    audit,
+    auth::{self, Caller},
     call::{Call, Conclusion, Ledger, acceptable_request_id},
     contract::Contract,
+    gateway::Admitted,
+    live::Live,
     status::{self, Error},
 };
 
@@ -34,12 +37,10 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub struct Settings {
     /// The methods that it is for. Others (health, reflection) pass.
     pub contract: Arc<Contract>,
-    /// Who calls.
-    pub authenticator: Authenticator,
+    /// What says who calls, and what they may.
+    pub live: Live<State>,
     /// What calls are made with.
     pub ledger: Ledger,
-    /// How many calls may be under way at once.
-    pub max_in_flight: usize,
 }
 
 /// The layer.
@@ -113,7 +114,7 @@ where
             given
                 .filter(|it| acceptable_request_id(it))
                 .map(str::to_owned),
-            peer.map(|it| it.address.to_string()),
+            peer.map(recorded),
         );
         let (inner, shared) = (self.inner.clone(), self.shared.clone());
         Box::pin(async move {
@@ -140,11 +141,11 @@ where
 struct Slot(Arc<Shared>);
 
 impl Slot {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
+    fn take(shared: &Arc<Shared>, most: usize) -> Option<Self> {
         let before = shared.in_flight.fetch_add(1, Relaxed);
         shared.settings.ledger.metrics.in_flight(before + 1);
         let slot = Self(shared.clone());
-        (before < shared.settings.max_in_flight).then_some(slot)
+        (before < most).then_some(slot)
     }
 }
 
@@ -164,27 +165,48 @@ async fn around<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    call.keep(Slot::take(shared).ok_or(Error::Overloaded)?);
+    // this one to the end, whatever holds meanwhile
+    let state = shared.settings.live.current();
+    let slot = Slot::take(shared, state.max_in_flight);
+    call.keep(slot.ok_or(Error::Overloaded)?);
+    let now = shared.settings.ledger.clock.now();
+    let names = state.admit(request.extensions().get(), now)?;
     let token = auth::bearer(request.headers());
     let caller = match token {
-        Ok(token) => shared.settings.authenticator.authenticate(token).await,
+        Ok(token) => state.authenticator.authenticate(token).await,
         Err(error) => Err(error),
     };
-    let caller = caller.map_err(|error| match error {
+    let mut caller = caller.map_err(|error| match error {
         auth::Error::Missing => Error::TokenMissing,
         auth::Error::Invalid(reason) => Error::TokenInvalid(reason.to_string()),
         auth::Error::Expired => Error::TokenExpired,
         auth::Error::KeysUnavailable => Error::IssuerUnavailable,
     })?;
+    if let Some(certificate_names) = names {
+        caller = Arc::new(Caller {
+            certificate_names,
+            ..(*caller).clone()
+        });
+    }
     call.note_caller(&caller);
     // from here on nobody needs the token
     request.headers_mut().remove(http::header::AUTHORIZATION);
     request.extensions_mut().insert(call.clone());
-    request.extensions_mut().insert(caller);
+    let setup = state.gateway.clone();
+    request.extensions_mut().insert(Admitted { caller, setup });
     let Ok(response) = inner.call(request).await;
     match of_transport(response.headers()) {
         None => Ok(response),
         Some(error) => Err(error),
+    }
+}
+
+/// The other end of a connection, for the record.
+fn recorded(peer: &Peer) -> audit::Peer {
+    let names = peer.certificate.as_ref().map(|it| it.names().join(", "));
+    audit::Peer {
+        address: peer.address.to_string(),
+        certificate: names.filter(|it| !it.is_empty()),
     }
 }
 

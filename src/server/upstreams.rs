@@ -1,11 +1,16 @@
 //! The clients of all configured upstreams, with their credentials loaded.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::state::Before;
 use crate::{
     clock::Clock,
     config::{self, Config},
     http,
     random::Random,
-    upstream::{self, Registry, credentials},
+    upstream::{self, Client, Registry, client::Credentials, credentials},
 };
 
 /// Why there is no client for an upstream.
@@ -26,36 +31,124 @@ pub enum Error {
     Http(#[from] http::Error),
 }
 
-/// Makes all clients.
+/// Credentials that a client is to present from now on.
+pub(super) struct Renewal {
+    client: Arc<Client>,
+    credentials: Credentials,
+}
+
+impl Renewal {
+    pub(super) fn take_effect(self) {
+        self.client.replace_credentials(self.credentials);
+    }
+}
+
+/// Makes all clients. One whose settings have not changed is kept, and gets its
+/// credentials anew if these have.
 ///
 /// # Errors
 /// Every [`Error`] that there is.
-pub async fn connect(
+pub(super) async fn connect(
     config: &Config,
+    before: Option<Before<'_>>,
     clock: &Clock,
     random: &Random,
-) -> Result<Registry, Vec<Error>> {
-    let (mut registry, mut errors) = (Registry::default(), Vec::new());
-    for it in &config.upstreams {
-        match client(it, clock, random).await {
-            Ok(client) => registry.add(client, &it.address, it.default),
-            Err(more) => errors.extend(more),
-        }
+) -> Result<(Registry, Vec<Renewal>), Vec<Error>> {
+    let (mut registry, mut renewals) = (Registry::default(), Vec::new());
+    let mut errors = Vec::new();
+    let load = async |it| {
+        let former = before.and_then(|before| Former::of(it, before));
+        let loaded = load(it, former.as_ref()).await;
+        (it, former, loaded)
+    };
+    // at once, for the sake of commands
+    let all = join_all(config.upstreams.iter().map(load)).await;
+    for (it, former, loaded) in all {
+        let (credentials, are_new) = match loaded {
+            Ok(loaded) => loaded,
+            Err(more) => {
+                errors.extend(more);
+                continue;
+            }
+        };
+        let client = match former.filter(|former| former.is_still(it)) {
+            Some(Former { client, .. }) => {
+                if are_new {
+                    let client = client.clone();
+                    renewals.push(Renewal {
+                        client,
+                        credentials,
+                    });
+                }
+                client
+            }
+            None => match client(it, credentials, clock, random) {
+                Ok(client) => Arc::new(client),
+                Err(error) => {
+                    errors.push(error.into());
+                    continue;
+                }
+            },
+        };
+        registry.add(client, &it.address, it.default);
     }
     if errors.is_empty() {
-        Ok(registry)
+        Ok((registry, renewals))
     } else {
         Err(errors)
     }
 }
 
-async fn client(
+/// An upstream as it was before.
+struct Former<'a> {
+    settings: &'a config::Upstream,
+    client: Arc<Client>,
+    before: Before<'a>,
+}
+
+impl<'a> Former<'a> {
+    fn of(upstream: &config::Upstream, before: Before<'a>) -> Option<Self> {
+        let mut settings = before.config.upstreams.iter();
+        let registry = &before.state.gateway.upstreams;
+        Some(Self {
+            settings: settings.find(|it| it.name == upstream.name)?,
+            client: registry.client(&upstream.name)?.clone(),
+            before,
+        })
+    }
+
+    /// Whether its client is as these settings want it, but for the credentials.
+    fn is_still(&self, upstream: &config::Upstream) -> bool {
+        let ca = upstream.limits.ca.as_deref();
+        self.settings.base_url == upstream.base_url
+            && self.settings.limits == upstream.limits
+            && !ca.is_some_and(|it| self.before.changed.file(it))
+    }
+
+    /// The place of a credential that has not changed.
+    fn place(&self, credential: &config::Credential) -> Option<usize> {
+        let mut all = self.settings.credentials.iter();
+        all.position(|it| it == credential)
+            .filter(|_| !self.before.changed.credential(&credential.source))
+    }
+}
+
+/// An upstream's credentials, and whether any of them may be another than before.
+async fn load(
     upstream: &config::Upstream,
-    clock: &Clock,
-    random: &Random,
-) -> Result<upstream::Client, Vec<Error>> {
-    let (mut credentials, mut errors) = (Vec::new(), Vec::new());
+    former: Option<&Former<'_>>,
+) -> Result<(Credentials, bool), Vec<Error>> {
+    let (mut credentials, mut errors) = (Credentials::new(), Vec::new());
+    let held = former.map(|it| it.client.credentials());
+    let mut are_new = false;
     for it in &upstream.credentials {
+        let place = former.and_then(|former| former.place(it));
+        let kept = place.and_then(|at| held.as_ref()?.get(at).cloned());
+        if let Some(kept) = kept {
+            credentials.push(kept);
+            continue;
+        }
+        are_new = true;
         match it.source.load().await {
             Ok(secret) => credentials.push((it.header.clone(), secret)),
             Err(fault) => errors.push(Error::Credential {
@@ -65,16 +158,25 @@ async fn client(
             }),
         }
     }
-    if !errors.is_empty() {
-        return Err(errors);
+    if errors.is_empty() {
+        Ok((credentials, are_new))
+    } else {
+        Err(errors)
     }
+}
+
+fn client(
+    upstream: &config::Upstream,
+    credentials: Credentials,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Client, http::Error> {
     let limits = &upstream.limits;
     let http = http::client(&http::Options {
         connect_timeout: limits.connect_timeout,
         pool_max_idle_per_host: limits.max_concurrency,
         ca: limits.ca.clone(),
-    })
-    .map_err(|e| vec![e.into()])?;
+    })?;
     let settings = upstream::Settings {
         name: upstream.name.clone(),
         base_url: upstream.base_url.clone(),
@@ -83,11 +185,5 @@ async fn client(
         max_response_bytes: limits.max_response_bytes,
     };
     let (clock, random) = (clock.clone(), random.clone());
-    Ok(upstream::Client::new(
-        settings,
-        http,
-        credentials,
-        clock,
-        random,
-    ))
+    Ok(Client::new(settings, http, credentials, clock, random))
 }

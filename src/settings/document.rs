@@ -1,6 +1,12 @@
 //! A text, and the faults that are found while it is read.
 
-use std::{cell::RefCell, fmt, ops::Range, path::Path};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use toml::de::DeTable;
 
@@ -12,6 +18,7 @@ pub struct Document<'d> {
     /// Where each line ends.
     line_ends: Vec<usize>,
     faults: RefCell<Vec<Fault>>,
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Document<'_> {
@@ -25,10 +32,20 @@ impl Document<'_> {
         base_dir: &Path,
         read: impl FnOnce(&mut Table<'_>) -> Option<T>,
     ) -> Result<T, Faults> {
+        Self::read_with_files(text, base_dir, read).0
+    }
+
+    /// The same, and the files that its settings name, as far as they were read.
+    pub fn read_with_files<T>(
+        text: &str,
+        base_dir: &Path,
+        read: impl FnOnce(&mut Table<'_>) -> Option<T>,
+    ) -> (Result<T, Faults>, BTreeSet<PathBuf>) {
         let document = Document {
             base_dir,
             line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
             faults: RefCell::default(),
+            files: RefCell::default(),
         };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -42,15 +59,21 @@ impl Document<'_> {
         };
         let mut faults = document.faults.into_inner();
         faults.sort_by_key(|fault| fault.line);
-        match value {
+        let result = match value {
             Some(value) if faults.is_empty() => Ok(value),
             _ => Err(Faults(faults)),
-        }
+        };
+        (result, document.files.into_inner())
     }
 
     /// The line on which something begins, from 1.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         self.line_ends.partition_point(|end| *end < span.start) + 1
+    }
+
+    /// Notes that a setting names this file.
+    pub(super) fn names(&self, file: &Path) {
+        self.files.borrow_mut().insert(file.to_owned());
     }
 
     pub(super) fn fault(&self, path: &str, line: Option<usize>, message: impl Into<String>) {

@@ -35,7 +35,9 @@ impl<T: Read> Read for Vec<T> {
 /// A path. A relative one starts from the file's folder.
 impl Read for PathBuf {
     fn read(item: &Item<'_>) -> Option<Self> {
-        Some(item.base_dir().join(item.string()?))
+        let path = item.base_dir().join(item.string()?);
+        item.document.names(&path);
+        Some(path)
     }
 }
 

@@ -37,11 +37,14 @@ pub struct Settings {
     pub max_response_bytes: usize,
 }
 
+/// Credentials, and how each is presented.
+pub type Credentials = Vec<(Header, SecretString)>;
+
 /// The client of one upstream: the only holder of its credentials.
 pub struct Client {
     settings: Settings,
     http: Http,
-    credentials: RwLock<Arc<Vec<(Header, SecretString)>>>,
+    credentials: RwLock<Arc<Credentials>>,
     slots: Semaphore,
     limits: RateLimits,
     breaker: Breaker,
@@ -56,7 +59,7 @@ impl Client {
     pub fn new(
         settings: Settings,
         http: Http,
-        credentials: Vec<(Header, SecretString)>,
+        credentials: Credentials,
         clock: Clock,
         random: Random,
     ) -> Self {
@@ -249,9 +252,19 @@ impl Client {
         }
     }
 
-    fn credentials(&self) -> Arc<Vec<(Header, SecretString)>> {
+    /// The credentials that it presents.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
         let credentials = self.credentials.read();
         credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Presents other credentials from now on, in attempts of calls under way too.
+    pub fn replace_credentials(&self, credentials: Credentials) {
+        let mut held = self
+            .credentials
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(credentials);
     }
 
     /// Whether it presents this secret.

@@ -21,6 +21,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 use zeroize::Zeroizing;
 
+use crate::files;
+
 /// The longest credential, in bytes.
 pub const MAX_BYTES: usize = 4096;
 
@@ -119,7 +121,9 @@ impl Source {
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Self::Env(name) => self.read_env(name).map(drop),
-            Self::File(path) => open(path).map(drop).map_err(|it| self.file_error(it)),
+            Self::File(path) => files::open(path)
+                .map(drop)
+                .map_err(|it| self.file_error(it)),
             Self::Command(_) => Ok(()),
         }
     }
@@ -134,7 +138,7 @@ impl Source {
         // Not `tokio::fs`: its buffers are not cleared.
         let reading = tokio::task::spawn_blocking(move || {
             let mut bytes = buffer();
-            let file = open(&path)?;
+            let file = files::open(&path)?;
             warn_if_exposed(&path, &file);
             file.take(READ_BYTES as u64).read_to_end(&mut bytes)?;
             Ok(bytes)
@@ -260,14 +264,6 @@ impl Header {
 /// Large enough never to grow: growing would leave copies behind.
 fn buffer() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(2 * MAX_BYTES))
-}
-
-/// Opens a regular file: opening a pipe would wait for its other end.
-fn open(path: &Path) -> io::Result<fs::File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    fs::File::open(path)
 }
 
 /// Says so in the log if others than the file's owner and group may read it, or

@@ -52,14 +52,14 @@ impl Registry {
     /// Adds an upstream under its name, and under the address of a request that
     /// leaves out what tells it from its like: `datadog/us1` for
     /// `datadog/us1/main`. The `default` is what that address means.
-    pub fn add(&mut self, client: Client, address: &str, default: bool) {
+    pub fn add(&mut self, client: Arc<Client>, address: &str, default: bool) {
         let name = client.name().to_owned();
         let shared = self.shared.entry(address.to_owned()).or_default();
         shared.names.push(name.clone());
         if default {
             shared.default = Some(name.clone());
         }
-        self.clients.insert(name, Arc::new(client));
+        self.clients.insert(name, client);
     }
 
     /// What an address means. One that nobody configured is taken for a name.

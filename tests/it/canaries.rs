@@ -2,28 +2,32 @@
 //! turn up in logs, metrics, trail, statuses or `Debug` output, whatever goes
 //! wrong and however much is logged.
 
+mod repeating;
 mod search;
 mod shown;
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    sync::Arc,
 };
 
 use keygate::{config::Config, contract::Effect};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use secrecy::ExposeSecret as _;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use tonic::Status;
 
 use crate::support::{
     gateway::{Client, contract, methods},
     http::Http,
     served::{MAIN, SANDBOX_POLICY, Served, target},
+    tls::Authority,
     upstreams::{Place, inject},
-    vendors::{self, Simulator, Vendor},
+    vendors::Vendor,
 };
+use repeating::{held, repeating, secrets};
 use search::Search;
 use shown::shown;
 
@@ -52,13 +56,16 @@ fn odd() -> String {
 
 impl Hunt {
     async fn start() -> Self {
+        // what speaks TLS logs too
+        let authority = Arc::new(Authority::new());
         let mut places = Place::everywhere(MAIN);
         for place in Place::everywhere(ODD) {
             let masters = place.vendor.masters.iter().map(|_| odd().into());
             let masters = masters.collect();
-            places.push(place.with_masters(masters));
+            places.push(place.with_masters(masters).over_tls(&authority));
         }
-        let served = Served::start(SANDBOX_POLICY, places, "trace").await;
+        let (server, log) = (authority.server_setting(), "[log]\nlevel = \"trace\"\n");
+        let served = Served::configured(SANDBOX_POLICY, places, &server, log).await;
         let mut search = Search::default();
         for (place, simulator) in served.upstreams.all() {
             let settings = place.vendor.masters.iter();
@@ -67,7 +74,7 @@ impl Hunt {
             }
         }
         let mut hunt = Self {
-            client: served.client(),
+            client: Client::with(served.gateway.grpc, |it| authority.trusted(&it, None)),
             admin: String::new(),
             served,
             search,
@@ -148,27 +155,6 @@ impl Hunt {
     }
 }
 
-/// The values of all keys that a simulator holds, each list's oldest first.
-fn held(place: &Place, simulator: &dyn Simulator) -> Vec<Vec<String>> {
-    let state = simulator.state();
-    let lists = place.vendor.secrets.iter().map(|(list, member)| {
-        let keys = state[list].as_array().unwrap().iter();
-        let values = keys.map(|it| it[member].as_str().unwrap().to_owned());
-        values.collect()
-    });
-    lists.collect()
-}
-
-/// Secrets that upstream might repeat: ours at that place, and values of its
-/// latest keys.
-fn secrets(place: &Place, simulator: &dyn Simulator) -> Vec<String> {
-    let ours = simulator.masters().into_iter();
-    let ours = ours.map(|it| it.expose_secret().to_owned());
-    let held = held(place, simulator).into_iter();
-    let latest = held.flat_map(|it| it.into_iter().rev().take(2));
-    ours.chain(latest).collect()
-}
-
 /// All that a status carries, to the last byte.
 fn all_of(status: &Status) -> Vec<u8> {
     let mut all = format!("{status:?}\n{status}\n{}\n", status.message()).into_bytes();
@@ -178,49 +164,6 @@ fn all_of(status: &Status) -> Vec<u8> {
         all.extend(value.as_bytes());
     }
     all
-}
-
-/// Answers that repeat secrets, in every way that is looked at.
-fn repeating(vendor: &Vendor, secrets: &[String]) -> Vec<Json> {
-    let words = format!("these are no good: {}", secrets.join(", "));
-    let (first, last) = (&secrets[0], &secrets[secrets.len() - 1]);
-    let headers = json!({
-        "x-request-id": first,
-        "x-ratelimit-name": last,
-        "location": format!("https://example.test/?api_key={first}"),
-        "set-cookie": format!("key={last}"),
-        "www-authenticate": format!("Bearer realm=\"{first}\""),
-    });
-    let fault = |status: u16, mut fault: Json| {
-        fault["status"] = status.into();
-        fault["headers"] = headers.clone();
-        fault
-    };
-    let mut faults = Vec::new();
-    for status in [302, 400, 401, 403, 404, 408, 409, 412, 422, 500] {
-        faults.push(fault(status, (vendor.error)(&words)));
-    }
-    let others = vendors::ALL.into_iter().filter(|it| it.name != vendor.name);
-    faults.extend(others.map(|it| fault(400, (it.error)(&words))));
-    let objects = json!({ "errors": [{ "title": words, "detail": words, "meta": words }] });
-    for body in [objects.to_string(), format!("<html><b>{words}</b></html>")] {
-        faults.push(fault(400, json!({ "body": body })));
-    }
-    // answers that make no sense
-    let data = json!({ "data": { "id": 1, "type": "api_keys", "attributes": { "name": words } } });
-    let flat = json!({ "id": 1, "name": words, "displayName": words });
-    for body in [
-        data.to_string(),
-        flat.to_string(),
-        json!([flat]).to_string(),
-        words.clone(),
-        format!("{{\"data\":\"{words}"),
-    ] {
-        faults.push(fault(200, json!({ "body": body })));
-    }
-    faults.push(json!({ "reset": "mid_body" }));
-    faults.push(json!({ "truncate": true }));
-    faults
 }
 
 // the client has to answer while the test waits for the gateway to end

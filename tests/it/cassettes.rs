@@ -68,13 +68,13 @@ async fn pass(folder: &Path) -> Vec<String> {
 
     let (mut called, mut faults) = (Vec::new(), String::new());
     for (number, interaction) in recorded.iter().enumerate() {
-        let Some((operation, id)) = interaction.operation(&contract) else {
+        let Some((operation, parameters)) = interaction.operation(&contract) else {
             println!("skipped: {interaction}: no operation of v2's key management");
             continue;
         };
         let method = client.method(&operation.method);
         let org = Replay::org(number);
-        let derived = derive(&method, interaction, &org, id.as_deref());
+        let derived = derive(&method, interaction, &org, &parameters);
         for note in &derived.inexpressible {
             println!("note: {interaction}: the contract has no way to ask for {note}");
         }

@@ -248,3 +248,36 @@ async fn latency_slows_every_answer_of_the_api() {
     sandbox.http.get(KEYS).await;
     assert!(begin.elapsed() >= latency);
 }
+
+#[tokio::test]
+async fn the_page_about_the_sandbox_tells_rules_that_are_taken() {
+    const PAGE: &str = include_str!("../../docs/sandbox.md");
+    let sandbox = Sandbox::start().await;
+    let mut blocks = PAGE.split("```json\n").skip(1);
+    let mut kinds = Vec::new();
+    for block in &mut blocks {
+        let rule = block.split("```").next().unwrap();
+        let rule: Value = serde_json::from_str(rule).unwrap();
+        let fault = rule["fault"].as_object().unwrap();
+        kinds.extend(fault.keys().map(|it| (it.clone(), fault[it].to_string())));
+        inject(&sandbox, rule).await;
+    }
+    let command = PAGE.lines().find(|it| it.contains("curl")).unwrap();
+    let rule = command.split('\'').nth(1).unwrap();
+    inject(&sandbox, serde_json::from_str(rule).unwrap()).await;
+    // every kind is told of
+    for (member, value) in [
+        ("status", "503"),
+        ("delay_ms", ""),
+        ("hang", ""),
+        ("reset", "before"),
+        ("reset", "mid"),
+        ("truncate", ""),
+    ] {
+        let told = kinds
+            .iter()
+            .any(|(it, told)| it == member && told.contains(value));
+        let told = told || command.contains(&format!("\"{member}\": {value}"));
+        assert!(told, "{member} {value}");
+    }
+}

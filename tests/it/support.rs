@@ -8,5 +8,6 @@ pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
+pub(crate) mod tls;
 pub(crate) mod upstreams;
 pub(crate) mod vendors;

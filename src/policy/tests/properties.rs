@@ -23,6 +23,7 @@ struct GrantText {
     role: usize,
     by: (&'static str, String),
     issuer: Option<String>,
+    certificate: Option<String>,
 }
 
 /// A question, and all that a gateway would ask of the permit.
@@ -55,6 +56,8 @@ const UPSTREAMS: &[&str] = &[
 ];
 const NAMES: &[&str] = &["*", "a-*", "*-x", "a-x", "b*"];
 const SCOPES: &[&str] = &["*", "metrics_*", "metrics_read", "logs_read"];
+const CERTIFICATES: &[&str] = &["*", "spiffe://a/*", "spiffe://*/x", "*.Example.org"];
+const CERTIFICATE_NAMES: &[&str] = &["spiffe://a/x", "spiffe://b/x", "www.example.org"];
 const METHODS: &[&str] = &[LIST, CREATE, LIST_TOKENS, WHO_AM_I];
 
 fn role() -> impl Strategy<Value = RoleText> {
@@ -84,7 +87,13 @@ fn grant() -> impl Strategy<Value = GrantText> {
         word(&["*", "bob", "b*", "al*e", "alice"]).prop_map(|it| ("subject", it)),
     ];
     let issuer = prop::option::weighted(0.3, word(&["https://issuer.example", "https://b"]));
-    (0..3_usize, by, issuer).prop_map(|(role, by, issuer)| GrantText { role, by, issuer })
+    let certificate = prop::option::weighted(0.3, word(CERTIFICATES));
+    (0..3_usize, by, issuer, certificate).prop_map(|(role, by, issuer, certificate)| GrantText {
+        role,
+        by,
+        issuer,
+        certificate,
+    })
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -98,10 +107,14 @@ fn call() -> impl Strategy<Value = Call> {
         prop::option::of(upstreams),
         (names(), any::<bool>(), names()),
         prop::option::of(prop::option::of(scopes)),
+        prop::collection::vec(word(CERTIFICATE_NAMES), 0..3),
     )
         .prop_map(
-            |(subject, claims, method, upstream, (name, own, new_name), scopes)| Call {
-                caller: caller(&subject, &claims),
+            |(subject, claims, method, upstream, (name, own, new_name), scopes, names)| Call {
+                caller: Caller {
+                    certificate_names: names.into(),
+                    ..caller(&subject, &claims)
+                },
                 method,
                 upstream,
                 name,
@@ -136,6 +149,9 @@ fn parse(roles: &[RoleText], grants: &[GrantText]) -> Policy {
         .unwrap();
         if let Some(issuer) = &it.issuer {
             writeln!(text, "issuer = {issuer:?}").unwrap();
+        }
+        if let Some(certificate) = &it.certificate {
+            writeln!(text, "certificate = {certificate:?}").unwrap();
         }
     }
     policy(&text)
@@ -230,6 +246,33 @@ proptest! {
         let mut less = roles;
         less[at] = narrowed(&less[at], way);
         prop_assert!(within(answers(&parse(&less, &grants), &call), before));
+    }
+
+    #[test]
+    fn narrowing_a_grant_never_widens(
+        roles in roles(), grants in prop::collection::vec(grant(), 1..5), at: sample::Index,
+        certificate in word(CERTIFICATES), call in call(),
+    ) {
+        let before = answers(&parse(&roles, &grants), &call);
+        let mut less = grants;
+        let at = at.index(less.len());
+        let grant = less[at].clone();
+        less[at].issuer.get_or_insert_with(|| "https://b".to_owned());
+        prop_assert!(within(answers(&parse(&roles, &less), &call), before));
+        less[at] = grant;
+        less[at].certificate.get_or_insert(certificate);
+        prop_assert!(within(answers(&parse(&roles, &less), &call), before));
+    }
+
+    #[test]
+    fn a_certificate_never_takes_access_away(
+        roles in roles(), grants in grants(), name in word(CERTIFICATE_NAMES), call in call(),
+    ) {
+        let policy = parse(&roles, &grants);
+        let mut more = call.clone();
+        let names = call.caller.certificate_names.iter().cloned();
+        more.caller.certificate_names = names.chain([name]).collect();
+        prop_assert!(within(answers(&policy, &call), answers(&policy, &more)));
     }
 
     #[test]

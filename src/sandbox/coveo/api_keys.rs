@@ -74,14 +74,15 @@ async fn create(
         })
         .transpose()?;
     let mut body = object(&body)?;
-    let expires = simulator.end(&mut body)?;
+    let now = simulator.clock.now();
+    let expires = end(&mut body, now)?;
     let mut written = writable(body)?;
     if written.get("displayName").is_none_or(Value::is_null) {
         let name = template.map(|template| json!(template.display_name));
         let name = name.ok_or_else(|| Refusal::bad("displayName is required"))?;
         written.insert("displayName".to_owned(), name);
     }
-    Ok(simulator.made(written, template, expires))
+    Ok(simulator.made(written, template, now, expires))
 }
 
 async fn one(
@@ -124,14 +125,15 @@ async fn duplicate(
         (source.written.clone(), source.template)
     };
     let mut body = object(&body)?;
-    let expires = simulator.end(&mut body)?;
+    let now = simulator.clock.now();
+    let expires = end(&mut body, now)?;
     let asked = writable(body)?;
     for name in ["displayName", "description"] {
         if let Some(value) = asked.get(name).filter(|value| !value.is_null()) {
             written.insert(name.to_owned(), value.clone());
         }
     }
-    Ok(simulator.made(written, template, expires))
+    Ok(simulator.made(written, template, now, expires))
 }
 
 async fn activate(
@@ -231,25 +233,14 @@ async fn bulk_disable(
 }
 
 impl Simulator {
-    /// Takes the lifetime out of a body, and says when it ends.
-    fn end(&self, body: &mut Map<String, Value>) -> Result<Option<SystemTime>, Refusal> {
-        take_text(body, "lifetimeDuration")?
-            .map(|text| {
-                lifetime::parse(&text)
-                    .and_then(|lifetime| self.clock.now().checked_add(lifetime))
-                    .ok_or_else(|| Refusal::bad("lifetimeDuration is not an ISO 8601 duration"))
-            })
-            .transpose()
-    }
-
     /// Makes a key, and shows it with its value.
     fn made(
         &self,
         written: Map<String, Value>,
         template: Option<&'static Template>,
+        now: SystemTime,
         expires: Option<SystemTime>,
     ) -> (StatusCode, Json<Value>) {
-        let now = self.clock.now();
         let key = ApiKey {
             id: secret::api_key_id(&self.random),
             value: secret::api_key(&self.random),
@@ -266,6 +257,17 @@ impl Simulator {
         self.keys().push(key);
         (StatusCode::CREATED, Json(shown))
     }
+}
+
+/// Takes the lifetime that begins now out of a body, and says when it ends.
+fn end(body: &mut Map<String, Value>, now: SystemTime) -> Result<Option<SystemTime>, Refusal> {
+    take_text(body, "lifetimeDuration")?
+        .map(|text| {
+            lifetime::parse(&text)
+                .and_then(|lifetime| now.checked_add(lifetime))
+                .ok_or_else(|| Refusal::bad("lifetimeDuration is not an ISO 8601 duration"))
+        })
+        .transpose()
 }
 
 fn find<'k>(keys: &'k mut [ApiKey], id: &str) -> Result<&'k mut ApiKey, Refusal> {

@@ -143,19 +143,19 @@ impl Interaction {
         serde_json::from_slice(&self.answer).ok()
     }
 
-    /// The operation that mirrors its route, and the id in its path.
+    /// The operation that mirrors its route, and the parameters in its path.
     pub(super) fn operation<'c>(
         &self,
         contract: &'c Contract,
-    ) -> Option<(&'c Operation, Option<String>)> {
+    ) -> Option<(&'c Operation, Parameters<'c>)> {
         contract
             .operations()
             .iter()
             .filter(|it| it.provider() == "datadog")
             .find_map(|it| {
                 let (method, template) = it.route.as_deref()?.split_once(' ')?;
-                let id = parameter(template, &self.path)?;
-                (method == self.method).then_some((it, id))
+                let parameters = parameters(template, &self.path)?;
+                (method == self.method).then_some((it, parameters))
             })
     }
 
@@ -172,20 +172,24 @@ impl Interaction {
     }
 }
 
-/// What stands in a path for the template's parameter; `None` if it does not fit.
-fn parameter(template: &str, path: &str) -> Option<Option<String>> {
+/// The names of a route's parameters, and what stands for them in a path.
+pub(super) type Parameters<'c> = Vec<(&'c str, String)>;
+
+/// What stands in a path for the template's parameters; `None` if it does not fit.
+fn parameters<'c>(template: &'c str, path: &str) -> Option<Parameters<'c>> {
     let (template, path): (Vec<_>, Vec<_>) =
         (template.split('/').collect(), path.split('/').collect());
     if template.len() != path.len() {
         return None;
     }
-    let mut id = None;
+    let mut parameters = Vec::new();
     for (wanted, given) in template.into_iter().zip(path) {
-        match wanted.starts_with('{') {
-            true => id = Some(given.to_owned()),
-            false if wanted == given => {}
-            false => return None,
+        let name = wanted.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        match name {
+            Some(name) => parameters.push((name, given.to_owned())),
+            None if wanted == given => {}
+            None => return None,
         }
     }
-    Some(id)
+    Some(parameters)
 }

@@ -9,6 +9,9 @@ use serde_json::Value as Json;
 
 use super::recording::Interaction;
 
+/// The parameter of routes below a service account.
+const ACCOUNT: &str = "service_account_id";
+
 /// A request of the contract.
 pub(super) struct Derived {
     pub(super) message: DynamicMessage,
@@ -21,7 +24,7 @@ pub(super) fn derive(
     method: &MethodDescriptor,
     recorded: &Interaction,
     org: &str,
-    id: Option<&str>,
+    parameters: &[(&str, String)],
 ) -> Derived {
     let mut derived = Derived {
         message: DynamicMessage::new(method.input()),
@@ -31,10 +34,8 @@ pub(super) fn derive(
         .message
         .set_field_by_name("site", Value::EnumNumber(1));
     derived.text("org", org);
-    if let Some(id) = id {
-        let names = ["api_key_id", "app_key_id", "token_id"];
-        let name = names.into_iter().find(|it| derived.field(it).is_some());
-        derived.text(name.unwrap(), id);
+    for (name, text) in parameters {
+        derived.text(name, text);
     }
     for (name, value) in &recorded.query {
         if derived.parameter(name, value).is_none() {
@@ -42,7 +43,9 @@ pub(super) fn derive(
         }
     }
     if let Some(body) = &recorded.body {
-        derived.body(body, id);
+        // the last one is the key's own
+        let own = parameters.last().filter(|(name, _)| *name != ACCOUNT);
+        derived.body(body, own.map(|(_, id)| id.as_str()));
     }
     derived
 }

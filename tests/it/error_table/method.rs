@@ -109,6 +109,11 @@ impl Method {
         }
     }
 
+    /// Whether it reads all that there is.
+    pub(super) fn is_list(&self) -> bool {
+        self.kind == Kind::Read && vendors::key(&self.descriptor).is_none()
+    }
+
     /// The path that it asks for first.
     pub(super) fn path(&self) -> Option<&str> {
         let (_, path) = self.route.as_ref()?.split_once(' ')?;

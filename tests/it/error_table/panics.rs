@@ -16,6 +16,7 @@ use keygate::{
     config::Config,
     random::{self, Random},
     server::Server,
+    telemetry::Logs,
 };
 use prost::Message as _;
 use serde_json::Value as Json;
@@ -114,7 +115,9 @@ async fn a_handler_that_panics_tells_nothing_and_is_recorded_and_the_server_goes
     let config = Config::load(&setup.config()).unwrap();
     let clock = Clock::from_source(trap.clone());
     let random = Random::from_source(trap.clone());
-    let server = Server::start(config, clock, random).await.unwrap();
+    let server = Server::start(config, Logs::default(), clock, random)
+        .await
+        .unwrap();
     let client = Client::new(server.grpc());
     let token = setup.token();
 

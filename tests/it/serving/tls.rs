@@ -1,63 +1,31 @@
 //! TLS on the gRPC port, with and without certificates of clients.
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::Stage;
-use crate::support::serve::Gateway;
+use crate::support::{
+    serve::Gateway,
+    tls::{Authority, Pair},
+};
 
-/// A certificate authority.
-struct Authority {
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().pem();
-        Self {
-            certificate,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// A certificate for a name, and its key.
-    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
+/// The way to a gateway that speaks no TLS.
+fn plain(gateway: &Gateway) -> Endpoint {
+    Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap()
 }
 
 /// Whether a client gets an answer.
-async fn answered(
-    gateway: &Gateway,
-    authority: &Authority,
-    identity: Option<(String, String)>,
-) -> bool {
-    let mut tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(&authority.certificate))
-        .domain_name("localhost");
-    if let Some((certificate, key)) = identity {
-        tls = tls.identity(Identity::from_pem(certificate, key));
-    }
-    let endpoint = Endpoint::try_from(format!("https://{}", gateway.grpc)).unwrap();
-    let channel = endpoint.tls_config(tls).unwrap().connect_lazy();
+async fn answered(gateway: &Gateway, authority: &Authority, shown: Option<Pair>) -> bool {
+    let endpoint = authority.trusted(&plain(gateway), shown.as_ref());
     let request = HealthCheckRequest::default();
-    HealthClient::new(channel).check(request).await.is_ok()
+    let mut health = HealthClient::new(endpoint.connect_lazy());
+    health.check(request).await.is_ok()
 }
 
 #[tokio::test]
 async fn only_clients_that_trust_and_are_trusted_are_served() {
-    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let client = |authority: &Authority| Some(authority.issue("client", ClientAuth));
+    let client = |authority: &Authority| Some(authority.client(&["client"]));
     for mutual in [false, true] {
         let client_ca = if mutual {
             ", client_ca = \"ca.pem\""
@@ -66,7 +34,7 @@ async fn only_clients_that_trust_and_are_trusted_are_served() {
         };
         let tls = format!("tls = {{ cert = \"cert.pem\", key = \"key.pem\"{client_ca} }}");
         let stage = Stage::open(&tls).await;
-        let (certificate, key) = ours.issue("localhost", ServerAuth);
+        let (certificate, key) = ours.server();
         stage.setup.write("cert.pem", &certificate);
         stage.setup.write("key.pem", &key);
         stage.setup.write("ca.pem", &ours.certificate);
@@ -76,10 +44,9 @@ async fn only_clients_that_trust_and_are_trusted_are_served() {
         assert_eq!(answered(&gateway, &ours, None).await, !mutual);
         assert_eq!(answered(&gateway, &ours, client(&theirs)).await, !mutual);
         // a server's certificate is none for a client
-        let server = Some(ours.issue("localhost", ServerAuth));
+        let server = Some(ours.server());
         assert_eq!(answered(&gateway, &ours, server).await, !mutual);
-        let plain = Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap();
-        let mut plain = HealthClient::new(plain.connect_lazy());
+        let mut plain = HealthClient::new(plain(&gateway).connect_lazy());
         assert!(plain.check(HealthCheckRequest::default()).await.is_err());
     }
 }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::gateway::{Client, PATIENCE, Process};
 
 /// A policy of one role, `admin`, that may do everything and reveal.
-const POLICY: &str = "\
+pub(crate) const POLICY: &str = "\
 [roles.admin]
 permissions = [\"*\"]
 keys = \"any\"
@@ -37,7 +37,7 @@ claim = \"admin\"
 /// A folder with a configuration, and the issuer that it names.
 pub(crate) struct Setup {
     pub(crate) folder: TempDir,
-    issuer: Issuer,
+    pub(crate) issuer: Issuer,
     tasks: Tasks,
 }
 

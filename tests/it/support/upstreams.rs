@@ -1,14 +1,17 @@
 //! Simulated vendors in the test itself, so that it can set them up and read any
 //! state, and what a gateway's configuration says of them.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path, sync::Arc};
 
 use keygate::{sandbox::faults::Rule, tasks::Tasks};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::vendors::{self, Simulator, Vendor};
+use super::{
+    tls::Authority,
+    vendors::{self, Simulator, Vendor},
+};
 
 /// A place that the gateway is to know.
 pub(crate) struct Place {
@@ -22,6 +25,8 @@ pub(crate) struct Place {
     masters: Vec<SecretString>,
     /// Where requests go instead of to a simulator.
     elsewhere: Option<String>,
+    /// Who certifies its simulator, if that speaks TLS.
+    authority: Option<Arc<Authority>>,
 }
 
 impl Place {
@@ -33,6 +38,7 @@ impl Place {
             settings: String::new(),
             masters: Vec::new(),
             elsewhere: None,
+            authority: None,
         }
     }
 
@@ -64,6 +70,14 @@ impl Place {
     pub(crate) fn elsewhere(mut self, base_url: &str) -> Self {
         self.elsewhere = Some(base_url.to_owned());
         self
+    }
+
+    /// With a simulator that speaks TLS.
+    pub(crate) fn over_tls(self, authority: &Arc<Authority>) -> Self {
+        Self {
+            authority: Some(authority.clone()),
+            ..self.with(&authority.client_setting())
+        }
     }
 
     /// The master credentials that it is to have; otherwise they are random.
@@ -104,7 +118,14 @@ impl Upstreams {
                 Some(_) => None,
                 None => Some((place.vendor.start)(&place, &tasks).await),
             };
-            config += &section(&place, simulator.as_deref(), secrets.path());
+            let base_url = match (&simulator, &place.authority) {
+                (None, _) => place.elsewhere.clone().unwrap(),
+                (Some(it), None) => it.base_url(),
+                (Some(it), Some(authority)) => authority.before(&it.base_url(), &tasks).await,
+            };
+            let masters = simulator.as_ref().map(|it| it.masters());
+            let masters = masters.unwrap_or_else(|| place.masters.clone());
+            config += &section(&place, &base_url, &masters, secrets.path());
             running.push((place, simulator));
         }
         Self {
@@ -142,18 +163,13 @@ impl Upstreams {
 
 /// A section of the configuration. The first of its credentials comes from a
 /// file, any further ones from a command.
-fn section(place: &Place, simulator: Option<&dyn Simulator>, folder: &Path) -> String {
-    let base_url = match (&place.elsewhere, simulator) {
-        (None, Some(simulator)) => simulator.base_url(),
-        (elsewhere, _) => elsewhere.clone().unwrap(),
-    };
+fn section(place: &Place, base_url: &str, masters: &[SecretString], folder: &Path) -> String {
     let mut text = format!(
         "\n[[{}]]\n{}{}base_url = \"{base_url}\"\n",
         place.vendor.name,
         (place.vendor.section)(place),
         place.settings,
     );
-    let masters = simulator.map_or_else(|| place.masters.clone(), Simulator::masters);
     for (at, setting) in place.vendor.masters.iter().enumerate() {
         let secret = masters.get(at).map(|it| it.expose_secret());
         let name = format!("{}-{setting}", place.upstream().replace('/', "-"));

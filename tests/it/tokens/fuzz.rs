@@ -433,6 +433,7 @@ prop_compose! {
             claims: roles.unwrap_or_default(),
             token_id,
             expires_at: UNIX_EPOCH + Duration::from_secs(NOW + life),
+            certificate_names: Arc::default(),
         };
         Good { alg, header, payload, caller }
     }

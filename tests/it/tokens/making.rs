@@ -136,6 +136,7 @@ pub(super) fn caller() -> Caller {
         claims: vec!["reader".to_owned(), "writer".to_owned()],
         token_id: Some("one".to_owned()),
         expires_at: UNIX_EPOCH + Duration::from_secs(NOW + 300),
+        certificate_names: Arc::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use keygate::{config::Config, random::Random, server::Server};
+use keygate::{config::Config, random::Random, server::Server, telemetry::Logs};
 use tempfile::TempDir;
 
 use super::*;
@@ -42,7 +42,7 @@ impl Gate {
             fs::write(folder.path().join(name), content).unwrap();
         }
         let config = Config::load(&folder.path().join("keygate.toml")).unwrap();
-        let server = Server::start(config, clock.clock(), Random::system())
+        let server = Server::start(config, Logs::default(), clock.clock(), Random::system())
             .await
             .unwrap();
         Self {
