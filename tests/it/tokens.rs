@@ -32,7 +32,6 @@ mod properties;
 mod provider;
 mod remote;
 mod served;
-mod tls;
 
 #[tokio::test]
 async fn a_remembered_token_still_expires() {
