@@ -48,12 +48,18 @@ const SECRET: &str = "a-secret-of-more-than-32-characters-0123456789";
 /// How many tokens of an algorithm are tried cold.
 const COLD: usize = 500;
 
+/// Signs a message.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
+/// Whether a signature is that of a message.
+type Verify = Box<dyn Fn(&[u8], &[u8]) -> bool>;
+
 /// A key that signs, and how it is verified.
 struct Signer {
     alg: &'static str,
     jwk: Option<Value>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
-    verify: Box<dyn Fn(&[u8], &[u8]) -> bool>,
+    sign: Sign,
+    verify: Verify,
 }
 
 fn base64(bytes: impl AsRef<[u8]>) -> String {
