@@ -35,7 +35,7 @@ struct Key {
 #[derive(Debug)]
 enum Verifier {
     Public(ParsedPublicKey),
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 /// Reading a set: the keys of use, and what is wrong with others.
@@ -102,7 +102,7 @@ impl KeySet {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         Ok(Self(vec![Key {
             kid: None,
-            verifiers: vec![(Algorithm::Hs256, Verifier::Shared(key))],
+            verifiers: vec![(Algorithm::Hs256, Verifier::Shared(Box::new(key)))],
         }]))
     }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     Error, Exit, Result, output,
     serve::{runtime, start_logs},
-    signals::{self, Signals},
+    signals,
 };
 use crate::{
     clock::Clock,
@@ -59,7 +59,7 @@ impl Args {
     }
 
     async fn serve(&self, logs: Logs) -> Result {
-        let signals = Signals::listen()?;
+        let mut end = signals::End::listen()?;
         let random = Random::system();
         let data_dir = self.data_dir.clone().unwrap_or_else(|| {
             let name = format!("keygate-sandbox-{:08x}", u32::from_le_bytes(random.bytes()));
@@ -81,7 +81,10 @@ impl Args {
         } else {
             output::print(&for_people(sandbox.summary()))?;
         }
-        signals::serve(sandbox.server(), signals).await;
+        tokio::select! {
+            _ = end.next() => {}
+            () = sandbox.ended() => {}
+        }
         Ok(sandbox.shutdown().await?)
     }
 }

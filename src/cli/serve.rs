@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use tokio::runtime;
 
-use super::{
-    Error, Exit, Result,
-    signals::{self, Signals},
-};
+use super::{Error, Exit, Result, signals};
 use crate::{clock::Clock, config, random::Random, server, telemetry::Logs};
 
 /// Run the gateway
@@ -36,13 +33,25 @@ impl Args {
 }
 
 async fn serve(config: config::Config, logs: Logs) -> Result {
-    let signals = Signals::listen()?;
+    let (mut end, mut reload) = (signals::End::listen()?, signals::Reload::listen()?);
     let (clock, random) = (Clock::system(), Random::system());
     let server = server::Server::start(config, logs, clock, random).await?;
     tracing::info!(grpc = %server.grpc(), http = %server.http(), "serving");
-    match signals::serve(&server, signals).await {
-        Some(signal) => tracing::info!(signal, "shutting down"),
-        None => tracing::error!("the audit trail can't be written: shutting down"),
+    loop {
+        tokio::select! {
+            () = reload.next() => {
+                tracing::info!("everything is read anew, as SIGHUP asks");
+                server.reload();
+            }
+            signal = end.next() => {
+                tracing::info!(signal, "shutting down");
+                break;
+            }
+            () = server.ended() => {
+                tracing::error!("the audit trail can't be written: shutting down");
+                break;
+            }
+        }
     }
     Ok(server.shutdown().await?)
 }

@@ -1,79 +1,88 @@
 //! The signals that a server heeds.
 
-use anyhow::Context as _;
+use std::future::pending;
 
-use super::{Error, Exit};
-use crate::server::Server;
+use super::Error;
 
-/// What a signal asks for.
-enum Wish {
-    /// To end; the signal's name.
-    End(&'static str),
-    /// To read everything anew.
-    Reload,
-}
-
-/// Heeds signals until one asks the server to end, and names it. `None` if the
-/// server takes no more calls by itself.
-pub(super) async fn serve(server: &Server, mut signals: Signals) -> Option<&'static str> {
-    loop {
-        tokio::select! {
-            wish = signals.next() => match wish {
-                Wish::End(name) => return Some(name),
-                Wish::Reload => server.reload(),
-            },
-            () = server.ended() => return None,
-        }
-    }
-}
-
-fn failed<T>(waiting: std::io::Result<T>) -> Result<T, Error> {
-    let waiting = waiting.context("signals can't be waited for");
-    waiting.map_err(|e| Error::new(Exit::Software, e))
-}
-
-/// SIGTERM and SIGINT end a server, SIGHUP makes it read everything anew.
-#[cfg(unix)]
-pub(super) struct Signals {
+/// Those that end a server: SIGTERM and SIGINT, or Ctrl-C where there are none.
+pub(super) struct End {
+    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
 }
 
-#[cfg(unix)]
-impl Signals {
-    /// From now on none ends the program by itself.
+impl End {
+    /// From now on they don't end the program by themselves.
+    #[cfg(unix)]
     pub(super) fn listen() -> Result<Self, Error> {
-        use tokio::signal::unix::{SignalKind, signal};
+        use tokio::signal::unix::SignalKind;
         Ok(Self {
-            terminate: failed(signal(SignalKind::terminate()))?,
-            interrupt: failed(signal(SignalKind::interrupt()))?,
-            hang_up: failed(signal(SignalKind::hangup()))?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> Wish {
+    /// Waits for one, and names it.
+    #[cfg(unix)]
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => Wish::End("SIGTERM"),
-            _ = self.interrupt.recv() => Wish::End("SIGINT"),
-            _ = self.hang_up.recv() => Wish::Reload,
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => pending().await,
         }
     }
 }
 
-/// Ctrl-C ends a server.
-#[cfg(windows)]
-pub(super) struct Signals(tokio::signal::windows::CtrlC);
+/// The one that has a server read everything anew: SIGHUP, where there is one.
+pub(super) struct Reload {
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
 
-#[cfg(windows)]
-impl Signals {
-    /// From now on none ends the program by itself.
+impl Reload {
+    /// From now on it does not end the program by itself.
+    #[cfg(unix)]
     pub(super) fn listen() -> Result<Self, Error> {
-        failed(tokio::signal::windows::ctrl_c()).map(Self)
+        let hang_up = listen(tokio::signal::unix::SignalKind::hangup())?;
+        Ok(Self { hang_up })
     }
 
-    async fn next(&mut self) -> Wish {
-        self.0.recv().await;
-        Wish::End("Ctrl-C")
+    /// Waits for it.
+    #[cfg(unix)]
+    pub(super) async fn next(&mut self) {
+        if self.hang_up.recv().await.is_none() {
+            pending().await
+        }
     }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn next(&mut self) {
+        pending().await
+    }
+}
+
+#[cfg(unix)]
+fn listen(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
+    use anyhow::Context as _;
+    let signal = tokio::signal::unix::signal(kind);
+    let signal = signal.context("signals can't be waited for");
+    signal.map_err(|e| Error::new(super::Exit::Software, e))
 }

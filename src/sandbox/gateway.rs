@@ -200,10 +200,9 @@ impl Sandbox {
         &self.summary
     }
 
-    /// The gateway.
-    #[must_use]
-    pub fn server(&self) -> &server::Server {
-        &self.server
+    /// Resolves when the gateway has ended by itself.
+    pub async fn ended(&self) {
+        self.server.ended().await;
     }
 
     /// Ends the gateway, then the rest.

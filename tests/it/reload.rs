@@ -21,7 +21,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use keygate::{files::digest, tasks::Tasks};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::support::{
     gateway::Process,
@@ -37,6 +37,8 @@ const UPSTREAMS: &str = "keygate.access.v1.AccessService/ListUpstreams";
 struct Upstream {
     address: String,
     masters: Masters,
+    /// Lets requests be answered.
+    gate: Arc<Semaphore>,
     tasks: Tasks,
 }
 
@@ -55,12 +57,17 @@ impl Upstream {
             r#"{"data":{"type":"api_keys","id":"k","attributes":{"name":"n","key":"v"}}}"#;
         let tasks = Tasks::new();
         let masters = Masters::default();
-        let known = masters.clone();
+        let gate = Arc::new(Semaphore::new(OPEN));
+        let (known, open) = (masters.clone(), gate.clone());
         let answer = async move |headers: HeaderMap| {
             let master = headers["dd-api-key"].to_str().unwrap().to_owned();
-            let (taken, came) = &mut *known.lock().unwrap();
-            let is_known = taken.contains(&master);
-            *came.entry(master).or_default() += 1;
+            let is_known = {
+                let (taken, came) = &mut *known.lock().unwrap();
+                let is_known = taken.contains(&master);
+                *came.entry(master).or_default() += 1;
+                is_known
+            };
+            drop(open.acquire().await.unwrap());
             let json = [(CONTENT_TYPE, "application/json")];
             match is_known {
                 true => (StatusCode::OK, json, KEY),
@@ -74,6 +81,7 @@ impl Upstream {
         let upstream = Self {
             address,
             masters,
+            gate,
             tasks,
         };
         upstream.take(master);
@@ -88,6 +96,15 @@ impl Upstream {
     /// Takes a master no more.
     fn revoke(&self, master: &str) {
         self.masters.lock().unwrap().0.remove(master);
+    }
+
+    /// Answers nothing until it goes on.
+    fn pause(&self) {
+        self.gate.forget_permits(OPEN);
+    }
+
+    fn go_on(&self) {
+        self.gate.add_permits(OPEN);
     }
 
     /// How often a master came.
@@ -188,6 +205,9 @@ impl Stage {
         told.has_field_by_name("configuration_refused_since")
     }
 }
+
+/// How many requests are answered at once.
+const OPEN: usize = 1000;
 
 const TAKEN: &str = "keygate_reloads_total{result=\"taken\"}";
 const REFUSED: &str = "keygate_reloads_total{result=\"refused\"}";

@@ -10,8 +10,8 @@ use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
 use http::{HeaderMap, header::AUTHORIZATION};
 use keygate::{
     auth::{
-        Algorithm, Authenticator, Caller, Error, Issuer, Keys, MAX_TOKEN_BYTES, Reason, TokenType,
-        bearer,
+        Algorithm, Authenticator, Caller, Error, Fetching, Issuer, Keys, MAX_TOKEN_BYTES, Reason,
+        TokenType, bearer,
     },
     clock::Clock,
     settings::Faults,

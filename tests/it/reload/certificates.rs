@@ -1,6 +1,6 @@
 //! The server's certificate, and those that vouch for clients.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, slice::from_ref, time::Duration};
 
 use super::{
     GET, Stage, WHO, replace,
@@ -97,7 +97,7 @@ async fn who_vouches_for_clients_is_rotated_and_open_connections_go_on_or_end() 
     let shown = [&old, &new].map(|it| it.client(&["spiffe://example.org/api"]));
     let token = |subject: &str| stage.setup.token_of(subject, &["admin"]);
     let open = stage.secure(&server, Some(&shown[0]));
-    let before = Steady::start(&[open.clone()], 4, GET, &token("old"), &Moment::default());
+    let before = Steady::start(from_ref(&open), 4, GET, &token("old"), &Moment::default());
     before.go_on(20).await;
     assert!(stage.answers(&server, Some(&shown[1])).await.is_err());
 

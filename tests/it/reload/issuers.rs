@@ -1,5 +1,7 @@
 //! Issuers and their keys.
 
+use std::slice::from_ref;
+
 use keygate::{
     clock::Clock,
     random::Random,
@@ -101,7 +103,7 @@ async fn keys_in_a_file_are_rotated_under_load() {
     let client = stage.gateway.client();
     let request = client.request(GET, "k");
     let old = other.token();
-    let callers = Steady::start(&[client.clone()], 4, GET, &old, &Moment::default());
+    let callers = Steady::start(from_ref(&client), 4, GET, &old, &Moment::default());
     callers.go_on(50).await;
 
     other.issuer.rotate().unwrap();

@@ -1,6 +1,6 @@
 //! The policy.
 
-use std::{fs, os::unix::fs::symlink, time::Duration};
+use std::{fs, os::unix::fs::symlink, slice::from_ref, time::Duration};
 
 use keygate::clock::Clock;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::{
     gateway::{Client, records},
-    serve::POLICY,
+    serve::{POLICY, until},
     served::text,
 };
 
@@ -106,13 +106,43 @@ async fn it_changes_under_load_and_no_call_is_lost_or_decided_wrongly() {
     assert_eq!(stage.figure("keygate_reload_failed").await, 0.0);
 }
 
+#[tokio::test]
+async fn a_call_under_way_ends_with_the_one_that_it_began_with() {
+    let stage = Stage::new("", "").await;
+    let (client, token) = (stage.gateway.client(), stage.setup.token());
+    let request = client.request(GET, "k");
+    stage.upstream.pause();
+    let running = client.call(GET, Some(&token), &request);
+    let change = async {
+        until("it is under way", || {
+            (stage.upstream.came("first") > 0).then_some(())
+        })
+        .await;
+        replace(&stage.setup, "policy.toml", "");
+        in_force(&client, &token, "").await;
+        let denied = client.call(GET, Some(&token), &request).await;
+        assert_eq!(denied.reason(), "POLICY_DENIED");
+        stage.upstream.go_on();
+    };
+    let (answer, ()) = tokio::join!(running, change);
+    answer.ok();
+    let trail = records(&stage.setup.config(), &["--rpc", GET]);
+    let kinds = trail.iter().map(|it| [&it["kind"], &it["policy_version"]]);
+    let kinds: Vec<_> = kinds.map(|it| it.map(|it| it.as_str().unwrap())).collect();
+    let versions = [version(""), version(POLICY)];
+    assert_eq!(
+        kinds,
+        [["denied", &*versions[0]], ["outcome", &versions[1]]]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_faulty_one_changes_nothing_and_all_its_faults_are_told() {
     let stage = Stage::new("", "").await;
     let client = stage.gateway.client();
     let token = stage.setup.token();
     let moment = Moment::default();
-    let callers = Steady::start(&[client.clone()], 4, GET, &token, &moment);
+    let callers = Steady::start(from_ref(&client), 4, GET, &token, &moment);
     assert!(!stage.refused_since().await);
     callers.go_on(20).await;
 

@@ -183,6 +183,9 @@ async fn a_secret_that_can_be_guessed_stops_the_start() {
     }
 }
 
+/// Signs what a token says.
+type Sign<'a> = &'a dyn Fn(&str) -> Vec<u8>;
+
 #[tokio::test]
 async fn an_issuer_speaks_for_itself_alone() {
     let (keys, _keys) = keys_file(&json!({"keys": [ec_jwk("ec", &SIGNERS.ec)]}));
@@ -204,7 +207,7 @@ async fn an_issuer_speaks_for_itself_alone() {
     let first = |signed: &str| sign_ec(&SIGNERS.ec, signed);
     let second = |signed: &str| sign_ec(&SIGNERS.other_ec, signed);
     let secret = |signed: &str| sign("HS256", signed);
-    let signers: [(_, _, &dyn Fn(&str) -> Vec<u8>); 3] = [
+    let signers: [(_, _, Sign<'_>); 3] = [
         (ISSUER, "ES256", &first),
         ("https://other.example", "ES256", &second),
         ("https://sharing.example", "HS256", &secret),

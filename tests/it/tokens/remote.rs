@@ -9,6 +9,7 @@ use bytes::Bytes;
 use keygate::clock;
 
 use super::*;
+use crate::support::tls::Authority;
 
 #[derive(Clone)]
 struct Issuer {
@@ -219,6 +220,33 @@ async fn an_answer_without_end_and_one_from_elsewhere_are_none() {
         let refused = authenticator.authenticate(&token(&payload())).await;
         assert_eq!(refused, Err(Error::KeysUnavailable), "{path}");
     }
+}
+
+#[tokio::test]
+async fn keys_come_over_tls_from_whom_the_settings_trust() {
+    let (clock, tasks) = (held(), Tasks::new());
+    let issuer = Issuer::start(&tasks, Some(jwks())).await;
+    let (ours, another) = (Authority::new(), Authority::new());
+    let origin = ours
+        .before(issuer.url.trim_end_matches("/jwks"), &tasks)
+        .await;
+    for (trusted, right) in [(Some(&ours), true), (Some(&another), false), (None, false)] {
+        let mut settings = issuer.settings();
+        let ca = trusted.map(|it| file(&it.certificate));
+        let fetching = Fetching {
+            ca: ca.as_ref().map(|it| it.to_path_buf()),
+            ..Fetching::default()
+        };
+        let url = format!("{origin}/jwks").parse().unwrap();
+        settings.keys = Keys::Url(url, fetching);
+        let started = Authenticator::start(vec![settings], clock.clock(), &tasks, None).await;
+        let found = started.unwrap().authenticate(&token(&payload())).await;
+        match right {
+            true => assert_eq!(found.as_deref(), Ok(&caller())),
+            false => assert_eq!(found, Err(Error::KeysUnavailable)),
+        }
+    }
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test]
