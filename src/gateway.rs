@@ -46,7 +46,7 @@ pub struct Limits {
 }
 
 /// What calls are decided and made with. It is replaced as a whole, and a call
-/// keeps the one that it began with, but for the policy: see [`revocation`].
+/// keeps the one that it began with, but for what [`revocation`] tells.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// What callers may do.

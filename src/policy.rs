@@ -129,7 +129,20 @@ enum Reach<'a> {
     Upstream(&'a str),
 }
 
-impl Reach<'_> {
+impl<'a> Reach<'a> {
+    fn of(operation: &'a Operation, upstream: Option<&'a str>) -> Result<Self, Denial> {
+        let provider = operation.provider();
+        match upstream {
+            _ if !upstream::is_vendor(provider) => Ok(Self::Keygate),
+            None => Ok(Self::Vendor(provider)),
+            Some(name) if name.split('/').next() == Some(provider) => Ok(Self::Upstream(name)),
+            Some(_) => Err(Denial {
+                missing: Vec::new(),
+                rule: format!("the upstream is not one of {provider}"),
+            }),
+        }
+    }
+
     fn is_within(self, role: &Role) -> bool {
         role.upstreams.iter().any(|it| match self {
             Self::Keygate => true,
@@ -166,19 +179,26 @@ impl Policy {
         if let Some(entry) = self.deny.method(operation) {
             return Err(Denial::by(entry));
         }
-        let provider = operation.provider();
-        let reach = match upstream {
-            _ if !upstream::is_vendor(provider) => Reach::Keygate,
-            None => Reach::Vendor(provider),
-            Some(name) if name.split('/').next() == Some(provider) => Reach::Upstream(name),
-            Some(_) => {
-                return Err(Denial {
-                    missing: Vec::new(),
-                    rule: format!("the upstream is not one of {provider}"),
-                });
-            }
-        };
+        let reach = Reach::of(operation, upstream)?;
         self.decide(caller, &operation.permissions, reach)
+    }
+
+    /// Whether `[deny]` denies a call, whatever is granted.
+    ///
+    /// # Errors
+    /// The [`Denial`].
+    pub fn check_deny(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        upstream: &str,
+    ) -> Result<(), Denial> {
+        let reach = Reach::of(operation, Some(upstream))?;
+        let entry = self.deny.method(operation);
+        match entry.or_else(|| self.denied(caller, reach)) {
+            Some(entry) => Err(Denial::by(entry)),
+            None => Ok(()),
+        }
     }
 
     /// Decides about a call where any one of these upstreams would do.
@@ -238,6 +258,11 @@ impl Policy {
         self.deny.to_all(&reached)
     }
 
+    /// The entry that denies a caller everything, or everyone what is reached for.
+    fn denied(&self, caller: &Caller, reach: Reach<'_>) -> Option<deny::Entry> {
+        self.deny.caller(caller).or_else(|| self.deny.reach(reach))
+    }
+
     /// The one place where it is decided. Any of the permissions will do; if there
     /// are none, any caller may.
     fn decide(
@@ -246,8 +271,7 @@ impl Policy {
         accepted: &[String],
         reach: Reach<'_>,
     ) -> Result<Permit, Denial> {
-        let denied = self.deny.caller(caller).or_else(|| self.deny.reach(reach));
-        if let Some(entry) = denied {
+        if let Some(entry) = self.denied(caller, reach) {
             return Err(Denial::by(entry));
         }
         let permit = |permission: Option<&String>, roles| Permit {

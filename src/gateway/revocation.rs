@@ -1,5 +1,9 @@
 //! What ends a call that is under way, or changes what it may: another policy, and
 //! the end of its caller's token.
+//!
+//! A call that is answered at once ends with the policy that it began with, but for
+//! what `[deny]` says. A stream may run for long: it is decided about again whenever
+//! there is another policy, and it ends with its caller's token.
 
 use std::{
     fmt,
@@ -32,7 +36,7 @@ pub(super) struct Decision {
     pub(super) permit: Permit,
 }
 
-/// Decides about a call again whenever there is another policy.
+/// Hears of other policies while a call is under way.
 pub(super) struct Revocation {
     pub(super) call: Arc<Call>,
     pub(super) caller: Arc<Caller>,
@@ -51,34 +55,43 @@ impl Revocation {
     /// # Errors
     /// The denial.
     pub(super) async fn next(&mut self) -> Result<Decision, Error> {
-        let policy = loop {
-            match self.setups.next().await {
-                Some(setup) if !Arc::ptr_eq(&setup.policy, &self.policy) => {
-                    break setup.policy.clone();
-                }
-                Some(_) => {}
-                // no other comes
-                None => pending().await,
-            }
-        };
-        self.policy = policy.clone();
-        let operation: &Operation = self
-            .contract
-            .operation(self.method)
-            .ok_or(Error::Internal)?;
-        let decided = policy.authorize(&self.caller, operation, Some(&self.upstream));
-        let permit = decided.map_err(|it| self.call.note_denial(it, policy.version()))?;
+        let policy = self.policy().await;
+        let upstream = Some(&*self.upstream);
+        let permit = policy.authorize(&self.caller, self.operation()?, upstream);
+        let permit = permit.map_err(|it| self.call.note_denial(it, policy.version()))?;
         self.call.note_permit(&permit);
         Ok(Decision { policy, permit })
     }
 
-    /// Waits for a policy that denies the call.
+    /// Waits for a policy whose `[deny]` denies the call. What is granted meanwhile,
+    /// or no longer, is for calls that begin from then on.
     pub(super) async fn denied(&mut self) -> Error {
         loop {
-            if let Err(error) = self.next().await {
+            let policy = self.policy().await;
+            let checked = self.operation().and_then(|operation| {
+                let checked = policy.check_deny(&self.caller, operation, &self.upstream);
+                checked.map_err(|it| self.call.note_denial(it, policy.version()))
+            });
+            if let Err(error) = checked {
                 return error;
             }
         }
+    }
+
+    /// The next policy.
+    async fn policy(&mut self) -> Arc<Policy> {
+        while let Some(setup) = self.setups.next().await {
+            if !Arc::ptr_eq(&setup.policy, &self.policy) {
+                self.policy = setup.policy.clone();
+                return setup.policy.clone();
+            }
+        }
+        // no other comes
+        pending().await
+    }
+
+    fn operation(&self) -> Result<&Operation, Error> {
+        self.contract.operation(self.method).ok_or(Error::Internal)
     }
 }
 

@@ -88,8 +88,8 @@ impl<O: Operation> Work<O> {
         }
     }
 
-    /// Takes the call to its end, and concludes it. A policy that denies it ends it
-    /// for as long as nothing has been sent that changes anything.
+    /// Takes the call to its end, and concludes it. `[deny]` ends it for as long as
+    /// nothing has been sent that changes anything.
     pub(super) async fn run(mut self) -> Result<O::Response> {
         let mut revocation = self.revocation();
         let own = tokio::select! {

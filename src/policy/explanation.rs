@@ -35,8 +35,9 @@ pub struct Explanation {
 }
 
 impl Policy {
-    /// Says what is decided about a call, by [`Policy::authorize_any`] and then by
-    /// [`Permit::check`](super::Permit::check), and why.
+    /// Says what is decided about a call, and why: by [`Policy::authorize`] anywhere
+    /// at all, by [`Policy::authorize_any`] there, and by
+    /// [`Permit::check`](super::Permit::check).
     #[must_use]
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
         let Question {
@@ -45,7 +46,9 @@ impl Policy {
             upstreams,
             touch,
         } = question;
-        let decided = self.authorize_any(caller, operation, upstreams);
+        // who may not do it anywhere is not told more of any one place
+        let decided = self.authorize(caller, operation, None);
+        let decided = decided.and_then(|_| self.authorize_any(caller, operation, upstreams));
         let decided = decided.and_then(|permit| {
             let rule = match touch {
                 Some(touch) => permit.check(touch)?,
