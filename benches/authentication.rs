@@ -205,6 +205,12 @@ fn policy(grants: usize, contract: &Contract) -> Policy {
     Policy::parse(&text, contract).unwrap()
 }
 
+/// The middle of many samples.
+fn median(mut samples: Vec<Duration>) -> Duration {
+    samples.sort_unstable();
+    samples[samples.len() / 2]
+}
+
 struct Bench {
     runtime: tokio::runtime::Runtime,
     clock: Clock,
@@ -248,20 +254,13 @@ impl Bench {
         }
     }
 
-    /// Times work that never waits: the middle of many samples of so many calls,
-    /// for one call.
-    fn time(&self, samples: usize, calls: u32, mut work: impl FnMut()) -> Duration {
-        let mut taken: Vec<_> = (0..samples)
-            .map(|_| {
-                let started = self.clock.instant();
-                for _ in 0..calls {
-                    work();
-                }
-                (self.clock.instant() - started) / calls
-            })
-            .collect();
-        taken.sort_unstable();
-        taken[taken.len() / 2]
+    /// Times work that never waits: so many calls, for one call.
+    fn time(&self, calls: u32, mut work: impl FnMut()) -> Duration {
+        let started = self.clock.instant();
+        for _ in 0..calls {
+            work();
+        }
+        (self.clock.instant() - started) / calls
     }
 
     fn call(&self, token: &str, policy: &Policy) {
@@ -290,7 +289,8 @@ fn main() -> ExitCode {
     println!("warm token, {} bytes", known.len());
     for grants in [10, 10_000] {
         let policy = policy(grants, &contract);
-        let taken = bench.time(101, 2_000, || bench.call(&known, &policy));
+        let samples = (0..101).map(|_| bench.time(2_000, || bench.call(&known, &policy)));
+        let taken = median(samples.collect());
         println!("  {grants:>6} grants {taken:>12.2?}  {}", verdict(taken));
     }
 
@@ -298,12 +298,18 @@ fn main() -> ExitCode {
     println!("         signature alone      whole call  without signature");
     let policy = policy(10_000, &contract);
     for signer in &signers {
-        let tokens: Vec<_> = (1..=COLD).map(|it| token(signer, it, now)).collect();
-        let text = tokens[0].rsplit_once('.').unwrap().0.as_bytes();
-        let made = (signer.sign)(text);
-        let alone = bench.time(COLD, 1, || assert!(black_box((signer.verify)(text, &made))));
-        let mut unseen = tokens.iter();
-        let whole = bench.time(COLD, 1, || bench.call(unseen.next().unwrap(), &policy));
+        let (mut alone, mut whole) = (Vec::new(), Vec::new());
+        // In turns, so that neither finds the processor's caches as it likes them.
+        for number in 1..=COLD {
+            let unseen = token(signer, number, now);
+            whole.push(bench.time(1, || bench.call(&unseen, &policy)));
+            let other = token(signer, COLD + number, now);
+            let (text, signature) = other.rsplit_once('.').unwrap();
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let verify = || assert!(black_box((signer.verify)(text.as_bytes(), &signature)));
+            alone.push(bench.time(1, verify));
+        }
+        let (alone, whole) = (median(alone), median(whole));
         let rest = whole.saturating_sub(alone);
         println!(
             "  {:6} {alone:>15.2?} {whole:>15.2?} {rest:>18.2?}  {}",
