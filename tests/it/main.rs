@@ -23,6 +23,7 @@ mod main_job;
 mod matrix;
 mod one_time_read;
 mod paths;
+mod policy;
 mod presence;
 mod readme;
 mod reload;

@@ -50,6 +50,7 @@ fn its_commands_run_with_its_configuration_and_policy() {
     let certificate = certificate.self_signed(&key).unwrap().pem();
     write("keygate.toml", block("toml", "[server]"));
     write("policy.toml", block("toml", "[[grants]]"));
+    write("policy.test.toml", block("toml", "[[cases]]"));
     write("tls.crt", &certificate);
     write("tls.key", &key.serialize_pem());
     write("clients.crt", &certificate);
@@ -62,7 +63,8 @@ fn its_commands_run_with_its_configuration_and_policy() {
         let (folder, code) = match command.split_whitespace().next().unwrap() {
             "check" => (folder.path(), 0),
             // the role of the example has no rights on that site
-            "policy" => (folder.path(), 77),
+            "policy" if command.contains("explain") => (folder.path(), 77),
+            "policy" => (folder.path(), 0),
             "audit" => (sandbox.data_dir(), 0),
             // runs until it is told to stop: `serving` does that
             "serve" => continue,

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod packages;
 pub(crate) mod python;
