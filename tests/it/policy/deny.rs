@@ -211,7 +211,7 @@ async fn what_is_denied_to_all_is_told_to_those_whom_it_concerns() {
         .collect()
     };
     let rpcs = ("deny.rpcs[0]".to_owned(), "*/Delete*".to_owned());
-    assert_eq!(told(&[]).await, [rpcs.clone()]);
+    assert_eq!(told(&[]).await, std::slice::from_ref(&rpcs));
     let main = (
         "deny.upstreams[0]".to_owned(),
         "datadog/us1/main".to_owned(),

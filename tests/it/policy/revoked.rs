@@ -71,7 +71,7 @@ impl Begun {
             read: Vec::new(),
             id,
         };
-        assert_eq!(begun.next().await.unwrap(), true);
+        assert!(begun.next().await.unwrap());
         begun
     }
 
