@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use keygate::{clock::Clock, sandbox::issuer::Claims};
+use keygate::{clock::Clock, sandbox::issuer::Claims, tasks::Tasks};
 use prost_reflect::DynamicMessage;
 use serde_json::{Value as Json, json};
 use tonic::{Status, Streaming};
@@ -257,8 +257,9 @@ async fn a_read_under_way_is_denied_and_a_change_that_was_sent_is_brought_to_its
     let slow = json!({ "fault": { "delay_ms": 4_000 } });
     inject(served.site(), slow);
     let (reader, creator) = (mallory.clone(), mallory.clone());
-    let read = tokio::spawn(async move { reader.call(GET, json!({ "api_key_id": id })).await });
-    let create = tokio::spawn(async move { creator.call(CREATE, json!({ "name": "b" })).await });
+    let tasks = Tasks::new();
+    let read = tasks.spawn(async move { reader.call(GET, json!({ "api_key_id": id })).await });
+    let create = tasks.spawn(async move { creator.call(CREATE, json!({ "name": "b" })).await });
     until("both were sent", || {
         (served.upstreams.requests().len() == before + 2).then_some(())
     })
