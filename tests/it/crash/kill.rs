@@ -1,0 +1,124 @@
+//! SIGKILL at any moment, hundreds of times, on one trail.
+
+use std::time::Duration;
+
+use keygate::{
+    clock::Clock,
+    random::{Random, Source},
+};
+
+use super::{books::Books, callers::Callers};
+use crate::support::{
+    gateway::{Client, Process},
+    serve::{Setup, until},
+    served::{MAIN, SANDBOX_POLICY},
+    upstreams::{Place, Upstreams},
+};
+
+/// How many calls are under way at once.
+const CALLERS: usize = 64;
+
+/// How many kills are as many as anyone waits for; `.ci/run` asks for more.
+const ROUNDS: u64 = 40;
+
+/// After how many kills the vendors are new ones: they remember everything.
+const GENERATION: u64 = 20;
+
+/// The same random bytes for the same seed.
+pub(crate) fn seeded(seed: u64) -> Random {
+    struct Seeded(std::sync::Mutex<rand::rngs::StdRng>);
+    impl Source for Seeded {
+        fn fill(&self, buffer: &mut [u8]) {
+            rand::Rng::fill_bytes(&mut *self.0.lock().unwrap(), buffer);
+        }
+    }
+    let generator = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+    Random::from_source(Seeded(generator.into()))
+}
+
+/// A number that the environment may set.
+pub(crate) fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+    )
+}
+
+/// A number below this one.
+pub(crate) fn below(random: &Random, end: u64) -> u64 {
+    u64::from_le_bytes(random.bytes()) % end
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_kill_loses_what_anyone_was_told() {
+    let rounds = setting("KEYGATE_CRASH_ROUNDS").unwrap_or(ROUNDS);
+    let seed =
+        setting("KEYGATE_CRASH_SEED").unwrap_or_else(|| Random::system().bytes::<4>()[0].into());
+    println!(
+        "{rounds} kills from seed {seed}: KEYGATE_CRASH_ROUNDS and KEYGATE_CRASH_SEED set them"
+    );
+    let started = Clock::system().instant();
+    let random = seeded(seed);
+    let mut setup = Setup::new("", "").await;
+    let without = std::fs::read_to_string(setup.config()).unwrap();
+    setup.write("policy.toml", SANDBOX_POLICY);
+    let trail = setup.folder.path().join("trail.db");
+    let callers = Callers::new(setup.token());
+    let (mut books, mut told, mut early) = (Books::default(), 0, 0);
+    let mut upstreams = None;
+    for round in 0..=rounds {
+        if round % GENERATION == 0 {
+            books.turn();
+            callers.forget();
+            let new = Upstreams::start(Place::everywhere(MAIN)).await;
+            setup.write("keygate.toml", &format!("{without}{}", new.config));
+            upstreams = Some(new);
+        }
+        let upstreams = upstreams.as_ref().unwrap();
+        if below(&random, 5) == 0 {
+            // while it starts, and writes what the last kill has left open
+            early += 1;
+            kill_at_start(&mut setup, &random).await;
+        }
+        let mut gateway = setup.serve().await;
+        books.read(&trail);
+        let answers = callers.told();
+        books.tell(&answers);
+        books.compare(upstreams);
+        told += answers.len();
+        if round == rounds {
+            break; // what the last kill has left was the last to be looked at
+        }
+        let address = gateway.grpc;
+        let calls = callers.start(CALLERS, |_| Client::new(address), &random);
+        let enough = usize::try_from(below(&random, 250)).unwrap();
+        until("so many answers", || {
+            (callers.count() >= enough).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_micros(below(&random, 5_000))).await;
+        gateway.process.kill();
+        calls.join_all().await;
+    }
+    println!(
+        "{} kills under load and {early} at the start in {:?}: {told} answers, {} records, outcomes {:?}",
+        rounds,
+        started.elapsed(),
+        books.len(),
+        books.outcomes,
+    );
+    assert!(books.outcomes["succeeded"] > 0);
+    assert!(
+        books.outcomes["unknown"] > 0,
+        "no kill has met a change under way"
+    );
+}
+
+/// Kills a server before, or just when, it serves.
+async fn kill_at_start(setup: &mut Setup, random: &Random) {
+    let config = setup.config();
+    let mut process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
+    tokio::time::sleep(Duration::from_micros(below(random, 150_000))).await;
+    process.kill();
+}
