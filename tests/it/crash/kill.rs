@@ -60,35 +60,37 @@ async fn no_kill_loses_what_anyone_was_told() {
     );
     let started = Clock::system().instant();
     let random = seeded(seed);
-    let mut setup = Setup::new("", "").await;
+    let setup = Setup::new("", "").await;
     let without = std::fs::read_to_string(setup.config()).unwrap();
     setup.write("policy.toml", SANDBOX_POLICY);
     let trail = setup.folder.path().join("trail.db");
     let callers = Callers::new(setup.token());
     let (mut books, mut told, mut early) = (Books::default(), 0, 0);
-    let mut upstreams = None;
+    let mut upstreams = Upstreams::start(Place::everywhere(MAIN)).await;
+    let config = |it: &Upstreams| setup.write("keygate.toml", &format!("{without}{}", it.config));
+    config(&upstreams);
     for round in 0..=rounds {
-        if round % GENERATION == 0 {
-            books.turn();
-            callers.forget();
-            let new = Upstreams::start(Place::everywhere(MAIN)).await;
-            setup.write("keygate.toml", &format!("{without}{}", new.config));
-            upstreams = Some(new);
-        }
-        let upstreams = upstreams.as_ref().unwrap();
         if below(&random, 5) == 0 {
             // while it starts, and writes what the last kill has left open
             early += 1;
-            kill_at_start(&mut setup, &random).await;
+            kill_at_start(&setup, &random).await;
         }
         let mut gateway = setup.serve().await;
         books.read(&trail);
         let answers = callers.told();
         books.tell(&answers);
-        books.compare(upstreams);
+        books.compare(&upstreams);
         told += answers.len();
         if round == rounds {
             break; // what the last kill has left was the last to be looked at
+        }
+        if round % GENERATION == GENERATION - 1 {
+            gateway.process.kill();
+            books.turn();
+            callers.forget();
+            upstreams = Upstreams::start(Place::everywhere(MAIN)).await;
+            config(&upstreams);
+            gateway = setup.serve().await;
         }
         let address = gateway.grpc;
         let calls = callers.start(CALLERS, |_| Client::new(address), &random);
@@ -116,7 +118,7 @@ async fn no_kill_loses_what_anyone_was_told() {
 }
 
 /// Kills a server before, or just when, it serves.
-async fn kill_at_start(setup: &mut Setup, random: &Random) {
+async fn kill_at_start(setup: &Setup, random: &Random) {
     let config = setup.config();
     let mut process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
     tokio::time::sleep(Duration::from_micros(below(random, 150_000))).await;
