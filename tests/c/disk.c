@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 /* The files of a trail; NONE is any other. */
-enum { MAIN, WAL, SHM, LOCK, OTHER, FOLDER, NONE };
+enum { MAIN, WAL, SHM, LOCK, JOURNAL, OTHER, FOLDER, NONE };
 #define FILES FOLDER
 
 /* What is done to them; the bits of `control->operations`. */
@@ -58,8 +58,8 @@ struct control {
 
 struct entry {
   uint32_t kind;
-  uint32_t file; /* for SENT: the port at the other end */
-  uint64_t offset;
+  uint32_t file;   /* for SENT: the address of the other end */
+  uint64_t offset; /* for SENT: its port */
   uint64_t length;
 };
 
@@ -109,6 +109,8 @@ static int file_of(const char *path) {
     return SHM;
   if (!strcmp(rest, ".lock"))
     return LOCK;
+  if (!strcmp(rest, "-journal"))
+    return JOURNAL;
   return OTHER;
 }
 
@@ -211,19 +213,39 @@ int close(int fd) {
   return syscall(SYS_close, fd);
 }
 
-/* Before it is sent: whatever is told was safe by then, or never. */
-static void sent(int fd, const struct iovec *parts, size_t count) {
+/* Sends. Nothing that is logged happens between the sending and its entry. */
+static ssize_t sent(int fd, const struct msghdr *message, int flags) {
   struct sockaddr_storage other;
   socklen_t size = sizeof other;
-  if (log_to < 0 || getpeername(fd, (struct sockaddr *)&other, &size))
-    return;
-  if (other.ss_family != AF_INET)
-    return;
-  uint32_t port = ntohs(((struct sockaddr_in *)&other)->sin_port);
+  int error = errno;
+  int of_interest = log_to >= 0 && !getpeername(fd, (struct sockaddr *)&other, &size) &&
+                    other.ss_family == AF_INET;
+  errno = error;
+  if (!of_interest)
+    return syscall(SYS_sendmsg, fd, message, flags);
+  struct sockaddr_in *to = (struct sockaddr_in *)&other;
   pthread_mutex_lock(&mutex);
-  for (size_t at = 0; at < count; at++)
-    note((struct entry){SENT, port, 0, parts[at].iov_len}, parts[at].iov_base);
+  ssize_t done = syscall(SYS_sendmsg, fd, message, flags);
+  error = errno;
+  size_t left = done > 0 ? done : 0;
+  for (size_t at = 0; left && at < (size_t)message->msg_iovlen; at++) {
+    struct iovec part = message->msg_iov[at];
+    size_t length = part.iov_len < left ? part.iov_len : left;
+    note((struct entry){SENT, ntohl(to->sin_addr.s_addr), ntohs(to->sin_port), length},
+         part.iov_base);
+    left -= length;
+  }
   pthread_mutex_unlock(&mutex);
+  errno = error;
+  return done;
+}
+
+static int is_socket(int fd) {
+  struct stat it;
+  int error = errno;
+  int is = log_to >= 0 && !fstat(fd, &it) && S_ISSOCK(it.st_mode);
+  errno = error;
+  return is;
 }
 
 static ssize_t written(int fd, const void *data, size_t length, off_t offset) {
@@ -252,13 +274,10 @@ ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {
 }
 
 ssize_t write(int fd, const void *data, size_t length) {
-  if (file_at(fd) == NONE) {
-    struct iovec part = {(void *)data, length};
-    int error = errno;
-    sent(fd, &part, 1);
-    errno = error;
-    return syscall(SYS_write, fd, data, length);
-  }
+  struct iovec part = {(void *)data, length};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (file_at(fd) == NONE)
+    return is_socket(fd) ? sent(fd, &message, 0) : syscall(SYS_write, fd, data, length);
   off_t offset = lseek(fd, 0, SEEK_CUR);
   ssize_t done = written(fd, data, length, offset);
   if (done > 0)
@@ -267,25 +286,18 @@ ssize_t write(int fd, const void *data, size_t length) {
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  int error = errno;
-  sent(fd, parts, count);
-  errno = error;
-  return syscall(SYS_writev, fd, parts, count);
+  struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
+  return is_socket(fd) ? sent(fd, &message, 0) : syscall(SYS_writev, fd, parts, count);
 }
 
 ssize_t send(int fd, const void *data, size_t length, int flags) {
   struct iovec part = {(void *)data, length};
-  int error = errno;
-  sent(fd, &part, 1);
-  errno = error;
-  return syscall(SYS_sendto, fd, data, length, flags, NULL, 0);
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  return sent(fd, &message, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-  int error = errno;
-  sent(fd, message->msg_iov, message->msg_iovlen);
-  errno = error;
-  return syscall(SYS_sendmsg, fd, message, flags);
+  return sent(fd, message, flags);
 }
 
 /* Nothing is synced really: that costs time, and no test takes the power away. */

@@ -52,6 +52,8 @@ pub(crate) struct Books {
 pub(crate) fn records(trail: &Path, after: Option<Position>) -> Vec<Stored> {
     let settings = Settings {
         store: Location::Sqlite(trail.to_owned()),
+        origin: "keygate".to_owned(),
+        signer: None,
     };
     let reader = Reader::open(&settings).unwrap();
     let query = Query {
@@ -94,8 +96,8 @@ impl Books {
                 open.push(record);
             }
             Kind::Outcome | Kind::Denied | Kind::Refused => self.end(record),
-            #[allow(unreachable_patterns, reason = "kinds that follow an outcome")]
-            _ => {}
+            // it ends nothing: that has happened before
+            Kind::Reconciled => {}
         }
     }
 

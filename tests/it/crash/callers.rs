@@ -38,7 +38,9 @@ pub(crate) struct Told {
     pub(crate) reason: String,
     /// The id of what was made, read or changed.
     pub(crate) id: Option<String>,
-    /// How many calls its caller had made on the same connection before.
+    /// Which caller it was.
+    pub(crate) caller: usize,
+    /// How many calls this had made on the same connection before.
     pub(crate) before: u32,
 }
 
@@ -78,7 +80,7 @@ impl Callers {
             let (own, client, random) = (self.clone(), client(number), random.clone());
             all.spawn(async move {
                 let mut before = 0;
-                while own.call(&client, &random, before).await {
+                while own.call(number, &client, &random, before).await {
                     before += 1;
                 }
             });
@@ -102,7 +104,7 @@ impl Callers {
     }
 
     /// One call of any kind. Whether an answer came that lets one go on.
-    async fn call(&self, client: &Client, random: &Random, before: u32) -> bool {
+    async fn call(&self, caller: usize, client: &Client, random: &Random, before: u32) -> bool {
         let (operation, target) = self.choose(random);
         let request = client.request(&operation.method, &target);
         let number = self.made.fetch_add(1, Relaxed);
@@ -127,6 +129,7 @@ impl Callers {
             code: answer.code(),
             reason,
             id: id.clone(),
+            caller,
             before,
         });
         if operation.effect == Effect::Create

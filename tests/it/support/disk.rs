@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    net::SocketAddrV4,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -40,6 +41,8 @@ pub(crate) enum Part {
     Wal,
     Shm,
     Lock,
+    Journal,
+    /// Any other whose name begins with the main file's.
     Other,
     /// The folder that holds them.
     Folder,
@@ -47,11 +50,12 @@ pub(crate) enum Part {
 
 impl Part {
     /// Those that the library knows by their numbers.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Main,
         Self::Wal,
         Self::Shm,
         Self::Lock,
+        Self::Journal,
         Self::Other,
         Self::Folder,
     ];
@@ -63,6 +67,7 @@ impl Part {
             Self::Wal => "-wal",
             Self::Shm => "-shm",
             Self::Lock => ".lock",
+            Self::Journal => "-journal",
             Self::Other | Self::Folder => panic!("{self:?} has no one name"),
         }
     }
@@ -256,8 +261,8 @@ pub(crate) enum Event {
     Unlinked(Part),
     /// The folder was synced.
     FolderSynced,
-    /// Bytes are about to be sent to this port.
-    Sent(u16, Vec<u8>),
+    /// Bytes were sent there.
+    Sent(SocketAddrV4, Vec<u8>),
 }
 
 impl Event {
@@ -278,7 +283,10 @@ impl Event {
             4 => Self::Synced(part()),
             5 => Self::Unlinked(part()),
             6 => Self::FolderSynced,
-            7 => Self::Sent(u16::try_from(file).unwrap(), data.to_vec()),
+            7 => {
+                let port = u16::try_from(offset).unwrap();
+                Self::Sent(SocketAddrV4::new(file.into(), port), data.to_vec())
+            }
             _ => panic!("the library writes of something else: {kind}"),
         })
     }
