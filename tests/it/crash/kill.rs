@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use keygate::{
-    clock::Clock,
-    random::{Random, Source},
-};
+use keygate::{clock::Clock, random::Random};
 
-use super::{books::Books, callers::Callers};
+use super::{below, books::Books, callers::Callers, seeded, setting};
 use crate::support::{
     gateway::{Client, Process},
     serve::{Setup, until},
@@ -24,37 +21,10 @@ const ROUNDS: u64 = 40;
 /// After how many kills the vendors are new ones: they remember everything.
 const GENERATION: u64 = 20;
 
-/// The same random bytes for the same seed.
-pub(crate) fn seeded(seed: u64) -> Random {
-    struct Seeded(std::sync::Mutex<rand::rngs::StdRng>);
-    impl Source for Seeded {
-        fn fill(&self, buffer: &mut [u8]) {
-            rand::Rng::fill_bytes(&mut *self.0.lock().unwrap(), buffer);
-        }
-    }
-    let generator = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
-    Random::from_source(Seeded(generator.into()))
-}
-
-/// A number that the environment may set.
-pub(crate) fn setting(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
-    )
-}
-
-/// A number below this one.
-pub(crate) fn below(random: &Random, end: u64) -> u64 {
-    u64::from_le_bytes(random.bytes()) % end
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_kill_loses_what_anyone_was_told() {
     let rounds = setting("KEYGATE_CRASH_ROUNDS").unwrap_or(ROUNDS);
-    let seed =
-        setting("KEYGATE_CRASH_SEED").unwrap_or_else(|| Random::system().bytes::<4>()[0].into());
+    let seed = setting("KEYGATE_CRASH_SEED").unwrap_or_else(|| below(&Random::system(), 1000));
     println!(
         "{rounds} kills from seed {seed}: KEYGATE_CRASH_ROUNDS and KEYGATE_CRASH_SEED set them"
     );
