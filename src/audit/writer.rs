@@ -2,8 +2,13 @@
 //! one transaction with one sync, and then acknowledges all of it.
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
+//!
+//! The first failure is final. If it is that the disk is full, nothing new is
+//! accepted any more, but the outcomes of intents that are written still are: there
+//! is room for them.
 
 use std::{
+    collections::HashMap,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -12,10 +17,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Entry, Error, Position, Receipt,
+    Appended, Entry, Error, Kind, Position, Receipt,
     checkpoint::{Checkpoint, Signed},
     note::Signer,
-    store::{Batch, Row, Store},
+    store::{Batch, Debt, Row, Step, Store},
     tree::{Frontier, proof},
 };
 
@@ -29,6 +34,8 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// See whether everything is as it should be.
+    Tend,
     /// Write what came before, then end.
     Close,
 }
@@ -90,6 +97,11 @@ impl Failure {
         self.signal.cancel();
     }
 
+    /// Whether what is owed is still accepted.
+    pub(super) fn pays(&self) -> bool {
+        self.cause.get().is_none_or(|it| it.is_full())
+    }
+
     pub(super) fn get(&self) -> Option<Arc<Error>> {
         self.cause.get().cloned()
     }
@@ -142,7 +154,61 @@ pub(super) struct Writer {
     /// The tree with all that is committed: told to whoever makes checkpoints.
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
+    pub(super) debts: Debts,
 }
+
+/// The calls that are owed an outcome: their intents are written.
+#[derive(Debug, Default)]
+pub(super) struct Debts {
+    calls: HashMap<String, Debt>,
+    total: Debt,
+}
+
+impl Debts {
+    /// What is owed when this is written; what it pays is counted all the same.
+    fn with(&self, batch: &Batch) -> Debt {
+        let mut total = self.total;
+        let opening = batch.rows.iter().filter(|it| it.step() == Step::Opens);
+        opening.for_each(|row| total.add(row));
+        total
+    }
+
+    /// It is written.
+    fn written(&mut self, batch: &Batch) {
+        for row in &batch.rows {
+            match row.step() {
+                Step::Opens => {
+                    let call = row.record.call.clone();
+                    self.calls.entry(call).or_default().add(row);
+                    self.total.add(row);
+                }
+                Step::Ends | Step::EndsUnknown => {
+                    if let Some(paid) = self.calls.remove(&row.record.call) {
+                        self.total.records -= paid.records;
+                        self.total.bytes -= paid.bytes;
+                    }
+                }
+                Step::Settles | Step::None => {}
+            }
+        }
+    }
+
+    /// Whether these are all owed.
+    fn covers(&self, entries: &[Entry]) -> bool {
+        let mut calls = entries.iter().map(|it| &it.record);
+        calls.all(|it| it.kind != Kind::Intent && self.calls.contains_key(&it.call))
+    }
+}
+
+impl Debt {
+    fn add(&mut self, row: &Row) {
+        self.records += 1;
+        self.bytes += row.body.len() as u64;
+    }
+}
+
+/// What is to be written in one piece, and who waits for it.
+type Piece = (Vec<Entry>, Option<Waiter>);
 
 impl Writer {
     fn write_all(
@@ -152,51 +218,121 @@ impl Writer {
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            let mut entries = Vec::with_capacity(commands.len());
-            let (mut waiting, mut checkpoints) = (Vec::new(), Vec::new());
+            let (mut pieces, mut checkpoints) = (Vec::with_capacity(commands.len()), Vec::new());
             for command in commands.drain(..) {
                 match command {
-                    Command::Append(more, waiter) => {
-                        let of = entries.len()..entries.len() + more.len();
-                        waiting.extend(waiter.map(|it| (it, of)));
-                        entries.extend(more);
-                    }
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
                     Command::Keep(checkpoint) => checkpoints.push(checkpoint),
+                    Command::Tend => {}
                     // What is queued already is written all the same.
                     Command::Close => queue.close(),
                 }
             }
-            if entries.is_empty() && checkpoints.is_empty() {
-                continue;
-            }
-            match self.write(entries, checkpoints, &waiting) {
-                Ok(appended) => {
-                    let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                    Acknowledgement::send(waiters.zip(appended).collect());
+            let written = if pieces.is_empty() && checkpoints.is_empty() {
+                Ok(())
+            } else {
+                self.write(pieces, checkpoints)
+            };
+            let tended = written.and_then(|()| {
+                let tended = self.store.tend(self.debts.total);
+                tended.map_err(|error| (error, Vec::new()))
+            });
+            if let Err((error, unwritten)) = tended {
+                let pays = error.is_full();
+                // Before the waiters are dropped, which tells them to look.
+                failure.set(error);
+                if pays {
+                    self.pay(unwritten, queue);
                 }
-                Err(error) => {
-                    // Before the waiters are dropped, which tells them to look.
-                    failure.set(error);
-                    return Ok(());
-                }
+                return Ok(());
             }
         }
         self.store.close()
     }
 
-    /// Writes a batch, and says what each of its waiters is to be told.
+    /// Writes what is owed, and nothing else, until that is done, or can't be.
+    fn pay(mut self, mut pieces: Vec<Piece>, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(BATCH);
+        loop {
+            pieces.retain(|(entries, _)| self.debts.covers(entries));
+            if !pieces.is_empty() && self.write_owed(pieces).is_err() {
+                return;
+            }
+            if self.debts.calls.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
+                return;
+            }
+            pieces = Vec::new();
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
+                    Command::Keep(_) | Command::Tend => {}
+                    Command::Close => queue.close(),
+                }
+            }
+        }
+    }
+
+    /// Writes a batch and tells those who wait. What was not written comes back.
     fn write(
         &mut self,
-        entries: Vec<Entry>,
+        pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
-        waiting: &[(Waiter, Range<usize>)],
-    ) -> Result<Vec<Appended>, Error> {
+    ) -> Result<(), (Error, Vec<Piece>)> {
+        self.write_batch(pieces, checkpoints, false)
+    }
+
+    /// The same for what is owed, for which there is room.
+    fn write_owed(&mut self, pieces: Vec<Piece>) -> Result<(), (Error, Vec<Piece>)> {
+        self.write_batch(pieces, Vec::new(), true)
+    }
+
+    fn write_batch(
+        &mut self,
+        pieces: Vec<Piece>,
+        checkpoints: Vec<Signed>,
+        is_owed: bool,
+    ) -> Result<(), (Error, Vec<Piece>)> {
+        let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
+        for (more, waiter) in pieces {
+            waiting.push((waiter, entries.len()..entries.len() + more.len()));
+            entries.extend(more);
+        }
         let before = self.head.borrow().clone();
-        let batch = Batch::new(&before, entries, checkpoints)?;
-        let first = self.store.write(&batch)?;
+        let batch = Batch::new(&before, entries, checkpoints);
+        let mut batch = batch.map_err(|error| (error, Vec::new()))?;
+        batch.debt = self.debts.with(&batch);
+        batch.is_owed = is_owed;
+        let first = match self.store.write(&batch) {
+            Ok(first) => first,
+            Err(error) => {
+                let mut entries = batch.rows.into_iter().map(Entry::from);
+                let pieces = waiting
+                    .into_iter()
+                    .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
+                return Err((error, pieces.collect()));
+            }
+        };
+        self.debts.written(&batch);
+        let waiting = waiting.into_iter();
+        let waiting: Vec<_> = waiting.filter_map(|(it, of)| Some((it?, of))).collect();
+        let appended = self.appended(&batch, before, first, &waiting);
+        self.head.send_replace(batch.tree);
+        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+        Acknowledgement::send(waiters.zip(appended).collect());
+        Ok(())
+    }
+
+    /// What those are to be told who wait for parts of a batch.
+    fn appended(
+        &self,
+        batch: &Batch,
+        before: Frontier,
+        first: Position,
+        waiting: &[(Waiter, Range<usize>)],
+    ) -> Vec<Appended> {
         let receipts = waiting.iter().any(|(it, _)| it.receipts);
         let signer = self.signer.as_ref().filter(|_| receipts);
-        let vouching = signer.map(|it| Vouching::new(it, before, &batch));
+        let vouching = signer.map(|it| Vouching::new(it, before, batch));
         let appended = waiting.iter().map(|(waiter, of)| {
             let rows = batch.rows.get(of.clone()).unwrap_or_default();
             let receipts = match &vouching {
@@ -206,9 +342,7 @@ impl Writer {
             let position = Position(first.0 + of.start as u64);
             Appended { position, receipts }
         });
-        let appended = appended.collect();
-        self.head.send_replace(batch.tree);
-        Ok(appended)
+        appended.collect()
     }
 }
 
