@@ -29,6 +29,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     audit::Trail,
     call::Ledger,
+    checkpoints::Publisher,
     clock::Clock,
     config::Config,
     contract::{
@@ -82,6 +83,7 @@ pub struct Server {
     grace: Duration,
     tasks: Tasks,
     trail: Trail,
+    publisher: Publisher,
     /// Asks for everything to be read anew.
     reload: Arc<Notify>,
 }
@@ -144,6 +146,8 @@ impl Server {
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
+        let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
+        let publisher = publisher.map_err(Error::Checkpoints)?;
 
         let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
         let ledger = Ledger {
@@ -231,6 +235,7 @@ impl Server {
             grace,
             tasks,
             trail,
+            publisher,
             reload,
         })
     }
@@ -279,6 +284,7 @@ impl Server {
                 tracing::warn!("work was still under way when the time to finish was over");
             }
         }
+        self.publisher.finish().await;
         Ok(self.trail.close().await?)
     }
 }

@@ -166,10 +166,6 @@ impl Reader {
         }
     }
 
-    pub(super) fn view(&self) -> &dyn View {
-        &*self.view
-    }
-
     fn stored(&self, kept: Kept) -> Result<Stored, Error> {
         let record = serde_json::from_slice(&kept.body).map_err(|source| Error::Record {
             store: self.view.name(),
