@@ -6,7 +6,7 @@
 
 use std::{fmt, iter};
 
-use super::glob;
+use crate::glob;
 use crate::{coveo::region, datadog::site, settings::list};
 
 /// The vendors.
