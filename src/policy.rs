@@ -52,7 +52,7 @@ pub use explanation::{Explanation, Question};
 pub use file::Error;
 pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
-pub use upstream::Pattern;
+pub use upstream::{Pattern, known_parts};
 
 /// The permission to ask what others may do.
 pub const ACCESS_READ: &str = "keygate_access_read";
