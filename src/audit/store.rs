@@ -4,11 +4,13 @@
 //! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
 //! queue and no thread, and decides nothing about a record.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, time::SystemTime};
+
+use zeroize::Zeroizing;
 
 use super::{
-    Entry, Error, Filter, Fingerprinter, Kind, Order, Outcome, Owner, Position, Projection, Record,
-    Settings,
+    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Order, Outcome, Owner, Position,
+    Projection, Record, Settings,
     checkpoint::Signed,
     record,
     tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
@@ -56,8 +58,21 @@ pub(super) struct Batch {
     pub(super) subtrees: Vec<Subtree>,
     /// Checkpoints that were made since the batch before.
     pub(super) checkpoints: Vec<Signed>,
+    /// Records of which nothing is to stay but their hashes.
+    pub(super) removals: Vec<Removal>,
+    /// A key that fingerprints are made with from here on, and its version.
+    pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
     /// The tree with all of them in it.
     pub(super) tree: Frontier,
+}
+
+/// A record of which nothing is to stay but its hash, its time, its kind and the id
+/// of its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removal {
+    pub(super) position: Position,
+    /// What it is found by.
+    pub(super) fingerprints: Vec<Fingerprint>,
 }
 
 /// A record on its way into a store.
@@ -100,6 +115,7 @@ impl Step {
         match kind {
             Kind::Intent => Self::Opens,
             Kind::Reconciled => Self::Settles,
+            Kind::Pruned | Kind::Rotated => Self::None,
             _ if !changes => Self::None,
             Kind::Outcome if outcome == Some(Outcome::Unknown) => Self::EndsUnknown,
             Kind::Outcome | Kind::Denied | Kind::Refused => Self::Ends,
@@ -193,6 +209,26 @@ pub(super) trait View: fmt::Debug + Send {
     /// Has everything that is read from now on be of one state of the trail.
     fn freeze(&self) -> Result<(), Error>;
 
+    /// The position behind the last record: all before it are committed.
+    fn end(&self) -> Result<Position, Error>;
+
+    /// Where a record is, pruned or not; `None` if there is none there.
+    fn place(&self, position: Position) -> Result<Option<Place>, Error>;
+
+    /// At most so many records behind a position that are to be pruned if everything
+    /// before a time is, oldest first: all but those of calls that are not known to
+    /// have ended well or badly, and those that tell of the trail itself.
+    fn prunable(
+        &self,
+        before: SystemTime,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error>;
+
+    /// How many records before a time are kept when everything before it is pruned,
+    /// because nobody knows how their calls have ended.
+    fn unsettled(&self, before: SystemTime) -> Result<u64, Error>;
+
     /// The trees that records are in, by their origins, with their sizes.
     fn origins(&self) -> Result<Vec<(String, u64)>, Error>;
 
@@ -236,6 +272,14 @@ pub(super) struct Kept {
     pub(super) index: u64,
     pub(super) leaf: Hash,
     pub(super) body: Vec<u8>,
+}
+
+/// Where a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) origin: String,
+    pub(super) index: u64,
+    pub(super) leaf: Hash,
 }
 
 /// A leaf of a tree as a store keeps it.

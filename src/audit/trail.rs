@@ -18,6 +18,7 @@ use super::{
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
+    reading::Readers,
     store::{self, Batch, Hashed, Store, View},
     tree::{Frontier, proof},
     writer::{self, Command, Ended, Failure, Waiter, Writer},
@@ -49,6 +50,7 @@ struct Inner {
     head: watch::Receiver<Frontier>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
+    readers: Readers,
     fingerprinter: Fingerprinter,
     failure: Failure,
     ended: CancellationToken,
@@ -124,6 +126,7 @@ impl Trail {
             head: followed,
             queue,
             questions,
+            readers: Readers::default(),
             fingerprinter,
             failure,
             ended,
@@ -295,6 +298,31 @@ impl Trail {
     #[must_use]
     pub fn failed(&self) -> CancellationToken {
         self.0.failure.signal()
+    }
+
+    /// Asks something of the thread that writes.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Error> {
+        let sent = self.0.queue.send(command).await;
+        sent.map_err(|_| self.refusal())
+    }
+
+    /// What is told to whom the thread does not answer.
+    pub(super) fn refusal(&self) -> Error {
+        self.0.failure.refusal()
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.0.readers
+    }
+
+    pub(super) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The version of the key that fingerprints are made with.
+    #[must_use]
+    pub fn fingerprint_key_version(&self) -> u32 {
+        self.0.fingerprinter.version()
     }
 
     /// Why the trail has failed; `None` as long as it has not.
