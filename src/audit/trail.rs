@@ -18,10 +18,12 @@ use super::{
     Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Reader, Receipt,
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     owners::{self, Question},
+    reading::Readers,
     store::{self, Batch, Hashed, Store, View},
     tree::{Frontier, proof},
-    writer::{self, Command, Debts, Ended, Failure, Waiter, Writer},
+    writer::{self, Command, Ended, Failure, Waiter, Writer},
 };
 use crate::{clock::Clock, random::Random};
 
@@ -53,6 +55,7 @@ struct Inner {
     head: watch::Receiver<Frontier>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
+    readers: Readers,
     fingerprinter: Fingerprinter,
     failure: Failure,
     ended: CancellationToken,
@@ -129,6 +132,7 @@ impl Trail {
             head: followed,
             queue,
             questions,
+            readers: Readers::default(),
             fingerprinter,
             failure,
             ended,
@@ -308,7 +312,7 @@ impl Trail {
                 return;
             };
             // a queue that is full has a writer who looks by itself
-            if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Tend) {
+            if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Watch) {
                 return;
             }
         }
@@ -318,6 +322,31 @@ impl Trail {
     #[must_use]
     pub fn failed(&self) -> CancellationToken {
         self.0.failure.signal()
+    }
+
+    /// Asks something of the thread that writes.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Error> {
+        let sent = self.0.queue.send(command).await;
+        sent.map_err(|_| self.refusal())
+    }
+
+    /// What is told to whom the thread does not answer.
+    pub(super) fn refusal(&self) -> Error {
+        self.0.failure.refusal()
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.0.readers
+    }
+
+    pub(super) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The version of the key that fingerprints are made with.
+    #[must_use]
+    pub fn fingerprint_key_version(&self) -> u32 {
+        self.0.fingerprinter.version()
     }
 
     /// Why the trail has failed; `None` as long as it has not.

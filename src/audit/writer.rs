@@ -8,7 +8,6 @@
 //! is room for them.
 
 use std::{
-    collections::HashMap,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -17,11 +16,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Entry, Error, Kind, Position, Receipt,
+    Appended, Entry, Error, Position, Receipt,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     note::Signer,
-    store::{Batch, Debt, Row, Step, Store},
+    store::{Batch, Row, Store},
     tree::{Frontier, proof},
+    upkeep::Upkeep,
 };
 
 /// The most commands in one transaction, which bounds how long the first waits.
@@ -35,7 +36,9 @@ pub(super) enum Command {
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
     /// See whether everything is as it should be.
-    Tend,
+    Watch,
+    /// Do this, all or nothing of it, and tell.
+    Tend(Upkeep, oneshot::Sender<()>),
     /// Write what came before, then end.
     Close,
 }
@@ -157,58 +160,21 @@ pub(super) struct Writer {
     pub(super) debts: Debts,
 }
 
-/// The calls that are owed an outcome: their intents are written.
-#[derive(Debug, Default)]
-pub(super) struct Debts {
-    calls: HashMap<String, Debt>,
-    total: Debt,
-}
-
-impl Debts {
-    /// What is owed when this is written; what it pays is counted all the same.
-    fn with(&self, batch: &Batch) -> Debt {
-        let mut total = self.total;
-        let opening = batch.rows.iter().filter(|it| it.step() == Step::Opens);
-        opening.for_each(|row| total.add(row));
-        total
-    }
-
-    /// It is written.
-    fn written(&mut self, batch: &Batch) {
-        for row in &batch.rows {
-            match row.step() {
-                Step::Opens => {
-                    let call = row.record.call.clone();
-                    self.calls.entry(call).or_default().add(row);
-                    self.total.add(row);
-                }
-                Step::Ends | Step::EndsUnknown => {
-                    if let Some(paid) = self.calls.remove(&row.record.call) {
-                        self.total.records -= paid.records;
-                        self.total.bytes -= paid.bytes;
-                    }
-                }
-                Step::Settles | Step::None => {}
-            }
-        }
-    }
-
-    /// Whether these are all owed.
-    fn covers(&self, entries: &[Entry]) -> bool {
-        let mut calls = entries.iter().map(|it| &it.record);
-        calls.all(|it| it.kind != Kind::Intent && self.calls.contains_key(&it.call))
-    }
-}
-
-impl Debt {
-    fn add(&mut self, row: &Row) {
-        self.records += 1;
-        self.bytes += row.body.len() as u64;
-    }
-}
-
 /// What is to be written in one piece, and who waits for it.
 type Piece = (Vec<Entry>, Option<Waiter>);
+
+/// What was not written, and why.
+struct Unwritten {
+    error: Error,
+    pieces: Vec<Piece>,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        let pieces = Vec::new();
+        Self { error, pieces }
+    }
+}
 
 impl Writer {
     fn write_all(
@@ -219,30 +185,36 @@ impl Writer {
         let mut commands = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
             let (mut pieces, mut checkpoints) = (Vec::with_capacity(commands.len()), Vec::new());
+            let mut upkeep = Vec::new();
             for command in commands.drain(..) {
                 match command {
                     Command::Append(entries, waiter) => pieces.push((entries, waiter)),
                     Command::Keep(checkpoint) => checkpoints.push(checkpoint),
-                    Command::Tend => {}
+                    Command::Watch => {}
+                    Command::Tend(what, done) => upkeep.push((what, done)),
                     // What is queued already is written all the same.
                     Command::Close => queue.close(),
                 }
             }
-            let written = if pieces.is_empty() && checkpoints.is_empty() {
+            let mut written = if pieces.is_empty() && checkpoints.is_empty() {
                 Ok(())
             } else {
                 self.write(pieces, checkpoints)
             };
-            let tended = written.and_then(|()| {
-                let tended = self.store.tend(self.debts.total);
-                tended.map_err(|error| (error, Vec::new()))
-            });
-            if let Err((error, unwritten)) = tended {
+            for (what, done) in upkeep {
+                written = written.and_then(|()| Ok(self.tend(what)?));
+                if written.is_ok() {
+                    // Whoever asked for it may have gone.
+                    let _ = done.send(());
+                }
+            }
+            let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
+            if let Err(Unwritten { error, pieces }) = written {
                 let pays = error.is_full();
                 // Before the waiters are dropped, which tells them to look.
                 failure.set(error);
                 if pays {
-                    self.pay(unwritten, queue);
+                    self.pay(pieces, queue);
                 }
                 return Ok(());
             }
@@ -258,31 +230,45 @@ impl Writer {
             if !pieces.is_empty() && self.write_owed(pieces).is_err() {
                 return;
             }
-            if self.debts.calls.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
+            if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
                 return;
             }
             pieces = Vec::new();
             for command in commands.drain(..) {
                 match command {
                     Command::Append(entries, waiter) => pieces.push((entries, waiter)),
-                    Command::Keep(_) | Command::Tend => {}
+                    Command::Keep(_) | Command::Watch | Command::Tend(..) => {}
                     Command::Close => queue.close(),
                 }
             }
         }
     }
 
+    /// Does what is done to a trail beside appending calls' records.
+    fn tend(&mut self, upkeep: Upkeep) -> Result<(), Error> {
+        let (entry, removals, fingerprint_key) = match upkeep {
+            Upkeep::Remove(removals) => (None, removals, None),
+            Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
+        };
+        let before = self.head.borrow().clone();
+        let mut batch = Batch::new(&before, entry, Vec::new())?;
+        batch.removals = removals;
+        batch.fingerprint_key = fingerprint_key;
+        batch.debt = self.debts.with(&batch);
+        self.store.write(&batch)?;
+        if !batch.rows.is_empty() {
+            self.head.send_replace(batch.tree);
+        }
+        Ok(())
+    }
+
     /// Writes a batch and tells those who wait. What was not written comes back.
-    fn write(
-        &mut self,
-        pieces: Vec<Piece>,
-        checkpoints: Vec<Signed>,
-    ) -> Result<(), (Error, Vec<Piece>)> {
+    fn write(&mut self, pieces: Vec<Piece>, checkpoints: Vec<Signed>) -> Result<(), Unwritten> {
         self.write_batch(pieces, checkpoints, false)
     }
 
     /// The same for what is owed, for which there is room.
-    fn write_owed(&mut self, pieces: Vec<Piece>) -> Result<(), (Error, Vec<Piece>)> {
+    fn write_owed(&mut self, pieces: Vec<Piece>) -> Result<(), Unwritten> {
         self.write_batch(pieces, Vec::new(), true)
     }
 
@@ -291,7 +277,7 @@ impl Writer {
         pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
         is_owed: bool,
-    ) -> Result<(), (Error, Vec<Piece>)> {
+    ) -> Result<(), Unwritten> {
         let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
         for (more, waiter) in pieces {
             waiting.push((waiter, entries.len()..entries.len() + more.len()));
@@ -299,7 +285,7 @@ impl Writer {
         }
         let before = self.head.borrow().clone();
         let batch = Batch::new(&before, entries, checkpoints);
-        let mut batch = batch.map_err(|error| (error, Vec::new()))?;
+        let mut batch = batch?;
         batch.debt = self.debts.with(&batch);
         batch.is_owed = is_owed;
         let first = match self.store.write(&batch) {
@@ -309,7 +295,8 @@ impl Writer {
                 let pieces = waiting
                     .into_iter()
                     .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
-                return Err((error, pieces.collect()));
+                let pieces = pieces.collect();
+                return Err(Unwritten { error, pieces });
             }
         };
         self.debts.written(&batch);

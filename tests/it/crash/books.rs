@@ -96,8 +96,8 @@ impl Books {
                 open.push(record);
             }
             Kind::Outcome | Kind::Denied | Kind::Refused => self.end(record),
-            // it ends nothing: that has happened before
-            Kind::Reconciled => {}
+            // they end no call
+            Kind::Reconciled | Kind::Pruned | Kind::Rotated => {}
         }
     }
 

@@ -96,8 +96,8 @@ impl Room {
             let texts = it.record.fingerprints.len() + it.projections.len();
             PAGES + texts as u64 + self.filled(it.body.len() as u64)
         });
-        let beside = batch.subtrees.len() + batch.checkpoints.len();
-        records.sum::<u64>() + beside as u64
+        let beside = batch.subtrees.len() + batch.checkpoints.len() + 1;
+        records.sum::<u64>() + beside as u64 + PAGES * batch.removals.len() as u64
     }
 
     /// How many pages the outcomes may fill that are still to come.
