@@ -25,6 +25,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -34,7 +36,7 @@ enum { MAIN, WAL, SHM, LOCK, JOURNAL, OTHER, FOLDER, NONE };
 #define FILES FOLDER
 
 /* What is done to them; the bits of `control->operations`. */
-enum { OPEN = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, ALLOCATE = 16, UNLINK = 32 };
+enum { OPEN = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, ALLOCATE = 16, UNLINK = 32, ASK = 64 };
 
 /* What the log tells. */
 enum { CREATED = 1, WRITTEN, TRUNCATED, SYNCED, UNLINKED, FOLDER_SYNCED, SENT };
@@ -355,6 +357,26 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
 
 int fallocate(int fd, int mode, off_t offset, off_t length) {
   return fallocate64(fd, mode, offset, length);
+}
+
+/* A disk that "fails" here says that it has become read-only. */
+int fstatvfs64(int fd, struct statvfs64 *state) {
+  struct statfs64 it;
+  if (syscall(SYS_fstatfs, fd, &it))
+    return -1;
+  memset(state, 0, sizeof *state);
+  state->f_bsize = it.f_bsize;
+  state->f_frsize = it.f_frsize;
+  int file = file_at(fd);
+  pthread_mutex_lock(&mutex);
+  if (file != NONE && fails(ASK, file))
+    state->f_flag |= ST_RDONLY;
+  pthread_mutex_unlock(&mutex);
+  return 0;
+}
+
+int fstatvfs(int fd, struct statvfs *state) {
+  return fstatvfs64(fd, (struct statvfs64 *)state);
 }
 
 int unlink(const char *path) {

@@ -2,10 +2,13 @@
 //! disk fails: nothing is lost that anyone was told, nothing is done that was not
 //! written down, and what can't be kept is refused.
 
+mod bench;
 mod books;
 mod callers;
+mod faults;
 mod kill;
 mod power;
+mod space;
 
 use keygate::random::{Random, Source};
 

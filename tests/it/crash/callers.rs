@@ -7,10 +7,12 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use keygate::{
+    clock::Clock,
     contract::{Effect, Operation},
     random::Random,
 };
@@ -42,6 +44,8 @@ pub(crate) struct Told {
     pub(crate) caller: usize,
     /// How many calls this had made on the same connection before.
     pub(crate) before: u32,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 /// Callers.
@@ -106,7 +110,25 @@ impl Callers {
     /// One call of any kind. Whether an answer came that lets one go on.
     async fn call(&self, caller: usize, client: &Client, random: &Random, before: u32) -> bool {
         let (operation, target) = self.choose(random);
-        let request = client.request(&operation.method, &target);
+        self.call_on(operation, &target, caller, client, before)
+            .await
+    }
+
+    /// One call that makes something.
+    pub(crate) async fn make(&self, client: &Client, rpc: &str) -> bool {
+        let operation = contract().operation(rpc).unwrap();
+        self.call_on(operation, "", 0, client, 0).await
+    }
+
+    async fn call_on(
+        &self,
+        operation: &'static Operation,
+        target: &str,
+        caller: usize,
+        client: &Client,
+        before: u32,
+    ) -> bool {
+        let request = client.request(&operation.method, target);
         let number = self.made.fetch_add(1, Relaxed);
         let request_id = format!("call-{number}");
         let mut call = Request::new(Bytes::from(request.encode_to_vec()));
@@ -115,7 +137,10 @@ impl Callers {
         metadata.insert("authorization", token.parse().unwrap());
         metadata.insert("x-request-id", request_id.parse().unwrap());
         metadata.insert("grpc-timeout", "20S".parse().unwrap());
+        let clock = Clock::system();
+        let since = clock.instant();
         let answer = client.send(&operation.method, call).await;
+        let took = clock.instant() - since;
         if !is_whole(&answer) {
             return false;
         }
@@ -131,6 +156,7 @@ impl Callers {
             id: id.clone(),
             caller,
             before,
+            took,
         });
         if operation.effect == Effect::Create
             && let Some(id) = id

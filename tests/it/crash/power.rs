@@ -7,7 +7,10 @@ mod promises;
 use std::{fs, path::Path};
 
 use keygate::{
-    audit::{Kind, Location, ORIGIN, Outcome, Settings, Stored, Trail},
+    audit::{
+        Kind, Location, ORIGIN, Outcome, Settings, Stored, Trail,
+        verify::{Evidence, verify},
+    },
     clock::Clock,
     random::Random,
 };
@@ -204,6 +207,11 @@ async fn check(path: &Path, whole: &[Stored], needed: u64) -> Result<usize, Stri
     }
     if !open.is_empty() {
         return Err(format!("not ended: {open:?}"));
+    }
+    let report = verify(&settings, &Evidence::default(), &mut |_, _| {});
+    let report = report.map_err(|it| format!("it can't be verified: {it:?}"))?;
+    if !report.holds() {
+        return Err(format!("{:?}", report.findings));
     }
     let database = Connection::open(path).unwrap();
     let fine: String = database

@@ -82,6 +82,8 @@ pub(crate) enum Operation {
     Truncate = 8,
     Allocate = 16,
     Unlink = 32,
+    /// Asking for its state: it says that it is read-only.
+    Ask = 64,
 }
 
 /// A failure to come.
