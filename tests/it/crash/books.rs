@@ -86,7 +86,7 @@ impl Books {
     fn enter(&mut self, record: Record) {
         match record.kind {
             Kind::Intent => {
-                for change in changes(&record) {
+                if let Some(change) = changes(&record) {
                     *self.intents.entry(change).or_default() += 1;
                 }
                 if record.effect.as_deref() == Some("delete") {
@@ -118,7 +118,7 @@ impl Books {
             assert!(first, "a call has ended twice: {record:#?}");
         }
         if record.outcome == Some(Outcome::Succeeded) {
-            for change in changes(&record) {
+            if let Some(change) = changes(&record) {
                 *self.succeeded.entry(change).or_default() += 1;
             }
             if record.effect.as_deref() == Some("create") {

@@ -51,6 +51,8 @@ pub(crate) struct Told {
 /// Callers.
 pub(crate) struct Callers {
     token: String,
+    /// How the ids of their requests begin.
+    name: &'static str,
     state: Mutex<State>,
     made: AtomicU64,
 }
@@ -64,8 +66,14 @@ struct State {
 
 impl Callers {
     pub(crate) fn new(token: String) -> Arc<Self> {
+        Self::named("call", token)
+    }
+
+    /// Some that are told from others by the ids of their requests.
+    pub(crate) fn named(name: &'static str, token: String) -> Arc<Self> {
         Arc::new(Self {
             token,
+            name,
             state: Mutex::default(),
             made: AtomicU64::new(0),
         })
@@ -130,7 +138,7 @@ impl Callers {
     ) -> bool {
         let request = client.request(&operation.method, target);
         let number = self.made.fetch_add(1, Relaxed);
-        let request_id = format!("call-{number}");
+        let request_id = format!("{}-{number}", self.name);
         let mut call = Request::new(Bytes::from(request.encode_to_vec()));
         let metadata = call.metadata_mut();
         let token = format!("Bearer {}", self.token);

@@ -75,12 +75,16 @@ async fn make(callers: &Arc<Callers>, gateway: &Gateway, keys: usize) {
 /// Enough for the log to be moved into the file once.
 const ENOUGH: usize = 150;
 
+/// Operations that a few calls come to.
+const EARLY: u64 = 40;
+
 /// Serves until something fails; then compares.
 async fn serving(bench: &Bench, fault: &Fault) {
     let mut gateway = bench.serve().await;
     let callers = Callers::new(bench.setup.token_of("sandbox-admin", &["admin"]));
     bench.disk.arm(fault);
-    make(&callers, &gateway, ENOUGH).await;
+    let is_early = fault.at <= EARLY && fault.parts != [Part::Main];
+    make(&callers, &gateway, if is_early { 24 } else { ENOUGH }).await;
     let answers = callers.told();
     for one in &answers {
         let may_be = ["", "AUDIT_UNAVAILABLE", "OUTCOME_UNKNOWN"];
@@ -122,7 +126,7 @@ async fn no_fault_of_the_disk_lets_anything_be_done_unrecorded() {
         let there_are = counted.disk.counted();
         println!("{operation:?} of {part:?}: {there_are}");
         // the first ones each, and of what repeats itself some
-        let many = (1..=there_are).filter(|at| *at <= 40 || at % 16 == 0);
+        let many = (1..=there_are).filter(|at| *at <= EARLY || at % 16 == 0);
         all.extend(many.flat_map(|at| ERRORS.map(|error| fault(&[operation], &[part], at, error))));
     }
     drop(gateway);

@@ -51,6 +51,7 @@ async fn full(bench: &Bench) {
     let late = json!({ "route": route, "count": UNDER_WAY, "fault": { "delay_ms": DELAY_MS } });
     inject(site, late);
     let callers = Callers::new(bench.setup.token_of("sandbox-admin", &["admin"]));
+    let later = Callers::named("later", bench.setup.token_of("sandbox-admin", &["admin"]));
     let begun = create(&callers, &gateway, UNDER_WAY);
     until("all are under way", || {
         (requests(site).len() == UNDER_WAY).then_some(())
@@ -61,9 +62,9 @@ async fn full(bench: &Bench) {
     // what there is room for goes on; then nothing is begun any more
     let (mut told, mut accepted) = (Vec::new(), 0);
     let refused = loop {
-        create(&callers, &gateway, 1).join_all().await;
+        create(&later, &gateway, 1).join_all().await;
         // no answer: it was found to be full before anyone asked
-        let Some(one) = callers.told().pop() else {
+        let Some(one) = later.told().pop() else {
             break "AUDIT_UNAVAILABLE".to_owned();
         };
         if one.code != "OK" {
@@ -79,7 +80,7 @@ async fn full(bench: &Bench) {
     begun.join_all().await;
     let late = callers.told();
     // each of them has its key, and its record
-    assert_eq!(late.len(), UNDER_WAY);
+    assert_eq!(late.len(), UNDER_WAY, "{}", gateway.process.logged());
     let fine = |it: &Told| it.code == "OK" && it.id.is_some();
     assert!(late.iter().all(fine), "{late:#?}");
     told.extend(late);
