@@ -99,7 +99,6 @@ async fn serving(bench: &Bench, fault: &Fault) {
     let is_spared = fault.parts == [Part::Main] || fault.operations == [Operation::Allocate];
     let is_borne = fault.error == Errno::Enospc && is_spared;
     if failed && !is_borne {
-        println!("{fault:?}");
         let logged = ended(&mut gateway).await;
         explains(&logged);
     } else {
@@ -130,7 +129,7 @@ async fn no_fault_of_the_disk_lets_anything_be_done_unrecorded() {
         let there_are = counted.disk.counted();
         println!("{operation:?} of {part:?}: {there_are}");
         // the first ones each, and of what repeats itself some
-        let many = (1..=there_are).filter(|at| *at <= EARLY || at % 16 == 0);
+        let many = (1..=there_are).filter(|at| *at <= EARLY || at % 64 == 0);
         all.extend(many.flat_map(|at| ERRORS.map(|error| fault(&[operation], &[part], at, error))));
     }
     drop(gateway);
