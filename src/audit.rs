@@ -34,7 +34,7 @@ pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
 pub use line::line;
 pub use names::{Kind, Outcome, ParseNameError};
 pub use reader::{Order, Query, Reader, Records, Stored};
-pub use record::{Caller, Peer, Record, Resource};
+pub use record::{Caller, Change, Peer, Record, Resource};
 pub use settings::{Location, Settings};
 pub use trail::Trail;
 

@@ -3,6 +3,7 @@
 //! its own. What it decides and calls with ([`Setup`]) comes with each call.
 
 pub mod answers;
+mod changes;
 pub mod interpret;
 mod narrow;
 pub mod operation;
@@ -10,6 +11,7 @@ pub mod request;
 pub mod revocation;
 pub mod service;
 pub mod stream;
+pub mod trace;
 mod work;
 
 use std::{

@@ -69,6 +69,9 @@ pub struct Record {
     /// Fingerprints of the secrets that the request or the answer held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<Fingerprint>,
+    /// The settings that a change gives to a key that exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// How it ended; in outcomes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -137,6 +140,19 @@ pub struct Resource {
     pub copy_of: Option<String>,
 }
 
+/// A setting that a call changes: what it is to be, and what it was. Values are
+/// told by their fingerprints alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Upstream's name of the setting.
+    pub setting: String,
+    /// What it is to be.
+    pub to: Fingerprint,
+    /// What it was, where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Fingerprint>,
+}
+
 impl Record {
     /// A record that says nothing yet beyond whose step it is.
     #[must_use]
@@ -158,6 +174,7 @@ impl Record {
             upstream: None,
             resource: None,
             fingerprints: Vec::new(),
+            changes: Vec::new(),
             outcome: None,
             code: None,
             reason: None,
@@ -219,6 +236,7 @@ impl Record {
             policy_version,
             upstream,
             resource,
+            changes,
             fingerprints: _, // of a fixed size, and as many as upstream answered
             outcome: _,
             code,
@@ -229,6 +247,7 @@ impl Record {
             items: _,
         } = self;
         [id, call, time].into_iter().for_each(cut);
+        changes.iter_mut().for_each(|it| cut(&mut it.setting));
         [
             request_id,
             rpc,
