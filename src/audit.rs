@@ -38,6 +38,7 @@ pub use names::{Finding, Kind, Outcome, ParseNameError};
 pub use reader::{Order, Query, Reader, Records, Stored};
 pub use receipt::Receipt;
 pub use record::{Caller, Change, Peer, Record, Resource};
+pub(crate) use record::{cut, is_cut};
 pub use settings::{Location, ORIGIN, Settings};
 pub use trail::{Appended, Trail, Unresolved};
 

@@ -7,6 +7,7 @@ mod changes;
 pub mod interpret;
 mod narrow;
 pub mod operation;
+pub mod reconcile;
 pub mod request;
 pub mod revocation;
 pub mod service;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 pub use operation::{Operation, Plan};
+pub use reconcile::Reconciler;
 pub(crate) use service::service;
 pub use stream::{Items, Pages};
 

@@ -317,7 +317,7 @@ impl Record {
 }
 
 /// Cuts a text to its bound, between two characters.
-pub(super) fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     if text.len() > MAX_TEXT {
         let mut end = MAX_TEXT - CUT.len();
         while !text.is_char_boundary(end) {
@@ -326,6 +326,11 @@ pub(super) fn cut(text: &mut String) {
         text.truncate(end);
         text.push_str(CUT);
     }
+}
+
+/// Whether the end of a text was cut off.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.ends_with(CUT)
 }
 
 /// A time as records write it. All are equally long, so that their order as

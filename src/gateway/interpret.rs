@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
 
 /// What the record tells of an answer: of this request alone, for another one of
 /// the same call may have been answered.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     pub(super) status: Option<u16>,
     pub(super) request_id: Option<String>,
