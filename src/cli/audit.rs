@@ -47,7 +47,7 @@ struct List {
     #[arg(long)]
     upstream: Option<String>,
     /// Only records of this kind
-    #[arg(long, value_parser = ["intent", "refused", "denied", "outcome"])]
+    #[arg(long, value_parser = ["intent", "refused", "denied", "outcome", "reconciled"])]
     kind: Option<String>,
     /// Only outcomes of this sort
     #[arg(long, value_parser = ["succeeded", "rejected", "not_sent", "unknown"])]

@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::{Location, Settings},
+        audit::{Location, ORIGIN, Settings},
         clock::Clock,
         random::Random,
     };
@@ -144,6 +144,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             store: Location::Sqlite(folder.path().join("trail.db")),
+            origin: ORIGIN.to_owned(),
+            signer: None,
         };
         let trail = Trail::open(&settings, Clock::system(), Random::system()).unwrap();
         let (made, not, untold) = (Verdict::Made, Verdict::NotMade, Verdict::Untold);
