@@ -17,11 +17,12 @@ mod open;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
 use super::{Limits, Setup, changes, revocation::Source, trace::Tracer};
 use crate::{
@@ -182,7 +183,16 @@ impl Reconciler {
 
     /// Looks for the effects of a group of calls, and writes down what is found.
     async fn attempt(&self, setup: Arc<Setup>, group: Group) -> (Group, Attempt) {
-        let settled = match self.find(&setup, &group).await {
+        // one that can't be dealt with must not keep others from being told
+        let found = AssertUnwindSafe(self.find(&setup, &group)).catch_unwind();
+        let found = found.await.unwrap_or_else(|_| {
+            tracing::error!(
+                call = group.case(0).outcome.call,
+                "looking for an effect panicked"
+            );
+            Err(Trouble::Unavailable)
+        });
+        let settled = match found {
             Ok(settled) => settled,
             Err(trouble) => match self.give_up(&group, trouble) {
                 Some(settled) => settled,
