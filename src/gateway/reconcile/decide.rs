@@ -27,7 +27,7 @@ pub(super) struct Times {
 pub(super) struct Candidate {
     /// When it was made, where upstream tells.
     pub(super) created: Option<SystemTime>,
-    /// Whether it can be said to be new: the trail does not know it.
+    /// Whether it was not there before, as far as that is known.
     pub(super) is_new: bool,
 }
 

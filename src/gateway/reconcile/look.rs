@@ -55,8 +55,8 @@ pub(super) struct Sighting {
     pub(super) raw: Box<RawValue>,
     /// Whether it is a credential of ours.
     is_ours: bool,
-    /// Whether the trail knows it.
-    is_known: bool,
+    /// Whether it was there before: the trail knows it, or it is too old.
+    was_there: bool,
 }
 
 impl Sighting {
@@ -69,7 +69,7 @@ impl Sighting {
     pub(super) fn candidate(&self) -> Candidate {
         Candidate {
             created: self.created(),
-            is_new: !self.is_known,
+            is_new: !self.was_there,
         }
     }
 
@@ -148,17 +148,18 @@ impl Looking<'_> {
         let (mut all, told) = self.all(&made.list, group.from()).await?;
         let case = group.case(0);
         let times = group.times(Duration::ZERO);
+        let is_in_time = |it: &Sighting| {
+            let created = it.created();
+            created.is_none_or(|it| times.iter().any(|time| (time.from..=time.to).contains(&it)))
+        };
         all.retain(|it| {
             let mut name = it.found.name.clone();
             name.iter_mut().for_each(audit::cut);
             let parent = it.found.parent.as_deref();
-            let is_in_time = it
-                .created()
-                .is_none_or(|it| times.iter().any(|time| (time.from..=time.to).contains(&it)));
             !it.is_ours
                 && (case.name().is_none() || name.as_deref() == case.name())
                 && (parent.is_none() || parent == case.parent())
-                && (made.in_place || is_in_time)
+                && (made.in_place || is_in_time(it))
         });
         if let Some(show) = made.show.as_ref().filter(|_| all.len() <= MANY) {
             for sighting in &mut all {
@@ -178,8 +179,12 @@ impl Looking<'_> {
         }
         self.note_known(&mut all, upstream, case.resource_type())
             .await?;
-        if !made.in_place {
-            all.retain(|it| !it.is_known);
+        if made.in_place {
+            for it in &mut all {
+                it.was_there |= !is_in_time(it);
+            }
+        } else {
+            all.retain(|it| !it.was_there);
         }
         Ok((all, told))
     }
@@ -199,7 +204,7 @@ impl Looking<'_> {
         let known = self.ledger.trail.owners(upstream, resource_type, &ids);
         let known = known.await.map_err(|_| Trouble::Unavailable)?;
         for it in all {
-            it.is_known = identities(it).iter().any(|id| known.contains_key(id));
+            it.was_there = identities(it).iter().any(|id| known.contains_key(id));
         }
         Ok(())
     }
@@ -218,7 +223,7 @@ impl Looking<'_> {
                 fingerprints: fingerprints.unwrap_or_default(),
                 raw: raw.to_owned(),
                 is_ours: secret.is_some_and(|it| self.client.presents(it)),
-                is_known: false,
+                was_there: false,
             }
         });
         Ok(keys.collect())
