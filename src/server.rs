@@ -29,6 +29,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     audit::Trail,
     call::Ledger,
+    checkpoints::Publisher,
     clock::Clock,
     config::Config,
     contract::{
@@ -82,6 +83,7 @@ pub struct Server {
     grace: Duration,
     tasks: Tasks,
     trail: Trail,
+    publisher: Publisher,
     /// Asks for everything to be read anew.
     reload: Arc<Notify>,
 }
@@ -144,8 +146,15 @@ impl Server {
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
+        let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
+        let publisher = publisher.map_err(Error::Checkpoints)?;
 
-        let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
+        let closing = CancellationToken::new();
+        let gateway = Arc::new(Gateway::new(
+            contract.clone(),
+            Arc::new(live.clone()),
+            closing.clone(),
+        ));
         let ledger = Ledger {
             trail: trail.clone(),
             clock: clock.clone(),
@@ -166,7 +175,7 @@ impl Server {
         let grpc = bind("server.grpc", config.server.grpc).await?;
         let http = bind("server.http", config.server.http).await?;
         let addresses = (address(&grpc)?, address(&http)?);
-        let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
+        let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
@@ -236,6 +245,7 @@ impl Server {
             grace,
             tasks,
             trail,
+            publisher,
             reload,
         })
     }
@@ -284,6 +294,7 @@ impl Server {
                 tracing::warn!("work was still under way when the time to finish was over");
             }
         }
+        self.publisher.finish().await;
         Ok(self.trail.close().await?)
     }
 }
@@ -312,7 +323,11 @@ pub async fn check(
 }
 
 /// All services: the contract's, health and reflection.
-async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
+async fn routes(
+    gateway: &Arc<Gateway>,
+    limit: usize,
+    closing: CancellationToken,
+) -> (Routes, Ending) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut services = vec![""];
     let mut routes = Routes::builder();
@@ -359,7 +374,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         readiness: Readiness::default(),
         health,
         services: services.into(),
-        closing: CancellationToken::new(),
+        closing,
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)

@@ -4,11 +4,13 @@
 //! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
 //! queue and no thread, and decides nothing about a record.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, time::SystemTime};
+
+use zeroize::Zeroizing;
 
 use super::{
-    Entry, Error, Filter, Fingerprinter, Kind, Order, Outcome, Owner, Position, Projection, Record,
-    Settings,
+    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Order, Outcome, Owner, Position,
+    Projection, Record, Settings,
     checkpoint::Signed,
     record,
     tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
@@ -56,8 +58,21 @@ pub(super) struct Batch {
     pub(super) subtrees: Vec<Subtree>,
     /// Checkpoints that were made since the batch before.
     pub(super) checkpoints: Vec<Signed>,
+    /// Records of which nothing is to stay but their hashes.
+    pub(super) removals: Vec<Removal>,
+    /// A key that fingerprints are made with from here on, and its version.
+    pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
     /// The tree with all of them in it.
     pub(super) tree: Frontier,
+}
+
+/// A record of which nothing is to stay but its hash, its time, its kind and the id
+/// of its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removal {
+    pub(super) position: Position,
+    /// What it is found by.
+    pub(super) fingerprints: Vec<Fingerprint>,
 }
 
 /// A record on its way into a store.
@@ -92,18 +107,27 @@ pub(super) enum Step {
     None,
 }
 
+impl Step {
+    /// What a record of this kind, effect and outcome means for its call. Calls that
+    /// change nothing are never open.
+    pub(super) fn of(kind: Kind, effect: Option<&str>, outcome: Option<Outcome>) -> Self {
+        let changes = !matches!(effect, Some("read" | "reveal"));
+        match kind {
+            Kind::Intent => Self::Opens,
+            Kind::Reconciled => Self::Settles,
+            Kind::Pruned | Kind::Rotated => Self::None,
+            _ if !changes => Self::None,
+            Kind::Outcome if outcome == Some(Outcome::Unknown) => Self::EndsUnknown,
+            Kind::Outcome | Kind::Denied | Kind::Refused => Self::Ends,
+        }
+    }
+}
+
 impl Row {
-    /// What it means for its call. Calls that change nothing are never open.
+    /// What it means for its call.
     pub(super) fn step(&self) -> Step {
         let record = &self.record;
-        let changes = !matches!(record.effect.as_deref(), Some("read" | "reveal"));
-        match record.kind {
-            Kind::Intent => Step::Opens,
-            Kind::Reconciled => Step::Settles,
-            _ if !changes => Step::None,
-            Kind::Outcome if record.outcome == Some(Outcome::Unknown) => Step::EndsUnknown,
-            Kind::Outcome | Kind::Denied | Kind::Refused => Step::Ends,
-        }
+        Step::of(record.kind, record.effect.as_deref(), record.outcome)
     }
 
     pub(super) fn resource_id(&self) -> Option<&str> {
@@ -182,6 +206,29 @@ pub(super) trait View: fmt::Debug + Send {
     /// The outcomes `unknown` that nothing has settled yet, in their order.
     fn unresolved(&self) -> Result<Vec<Kept>, Error>;
 
+    /// Has everything that is read from now on be of one state of the trail.
+    fn freeze(&self) -> Result<(), Error>;
+
+    /// The position behind the last record: all before it are committed.
+    fn end(&self) -> Result<Position, Error>;
+
+    /// Where a record is, pruned or not; `None` if there is none there.
+    fn place(&self, position: Position) -> Result<Option<Place>, Error>;
+
+    /// At most so many records behind a position that are to be pruned if everything
+    /// before a time is, oldest first: all but those of calls that are not known to
+    /// have ended well or badly, and those that tell of the trail itself.
+    fn prunable(
+        &self,
+        before: SystemTime,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error>;
+
+    /// How many records before a time are kept when everything before it is pruned,
+    /// because nobody knows how their calls have ended.
+    fn unsettled(&self, before: SystemTime) -> Result<u64, Error>;
+
     /// The trees that records are in, by their origins, with their sizes.
     fn origins(&self) -> Result<Vec<(String, u64)>, Error>;
 
@@ -207,9 +254,14 @@ pub(super) trait View: fmt::Debug + Send {
     /// The newest of them.
     fn checkpoint(&self, origin: &str) -> Result<Option<String>, Error>;
 
-    /// Keys and their makers as far as they are told beside the records:
-    /// every projection, for whoever checks it against the records.
+    /// Every key and its maker, as they are kept beside the records.
     fn keys(&self) -> Result<Vec<KeptKey>, Error>;
+
+    /// Hands over every fingerprint that is kept to find records by.
+    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), Error>;
+
+    /// The intents that are kept as open ones: their calls and positions.
+    fn open(&self) -> Result<Vec<(String, Position)>, Error>;
 }
 
 /// A record as a store keeps it.
@@ -222,9 +274,18 @@ pub(super) struct Kept {
     pub(super) body: Vec<u8>,
 }
 
+/// Where a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) origin: String,
+    pub(super) index: u64,
+    pub(super) leaf: Hash,
+}
+
 /// A leaf of a tree as a store keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaf<'a> {
+    pub(super) position: Position,
     pub(super) index: u64,
     /// The kept hash; `None` if what is kept is no hash.
     pub(super) hash: Option<Hash>,
@@ -246,14 +307,15 @@ pub(super) struct Columns<'a> {
 }
 
 /// A key and its maker as a store keeps them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeptKey {
     pub(super) upstream: String,
     pub(super) resource_type: String,
     pub(super) id: String,
     pub(super) issuer: String,
     pub(super) subject: String,
-    pub(super) removed: bool,
+    /// The record that says so.
+    pub(super) position: Position,
 }
 
 /// The hashes of a tree as a view gives them: of its leaves, and the roots of

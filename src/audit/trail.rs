@@ -18,6 +18,7 @@ use super::{
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
+    reading::Readers,
     store::{self, Batch, Hashed, Store, View},
     tree::{Frontier, proof},
     writer::{self, Command, Ended, Failure, Waiter, Writer},
@@ -37,18 +38,7 @@ pub struct Appended {
     pub receipts: Vec<Receipt>,
 }
 
-/// A call of which nobody knows what it did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unresolved {
-    /// Where the outcome is.
-    pub position: Position,
-    /// What was to be done; `None` if the trail has it no more.
-    pub intent: Option<Record>,
-    /// The outcome `unknown`.
-    pub outcome: Record,
-}
-
-/// How many questions may wait.
+/// How many questions about owners may wait.
 const QUESTIONS: usize = 1024;
 
 /// An audit trail that is open for writing. Cheap to clone.
@@ -60,6 +50,7 @@ struct Inner {
     head: watch::Receiver<Frontier>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
+    readers: Readers,
     fingerprinter: Fingerprinter,
     failure: Failure,
     ended: CancellationToken,
@@ -135,6 +126,7 @@ impl Trail {
             head: followed,
             queue,
             questions,
+            readers: Readers::default(),
             fingerprinter,
             failure,
             ended,
@@ -241,26 +233,12 @@ impl Trail {
         ids: &[String],
     ) -> Result<HashMap<String, Owner>, Error> {
         let (answer, answered) = oneshot::channel();
-        let question = Question::Owners {
+        let question = Question {
             upstream: upstream.to_owned(),
             resource_type: resource_type.to_owned(),
             ids: ids.to_vec(),
             answer,
         };
-        if self.0.questions.send(question).await.is_err() {
-            return Err(Error::ThreadEnded);
-        }
-        answered.await.map_err(|_| Error::ThreadEnded)?
-    }
-
-    /// The outcomes `unknown` that nothing has settled, in their order, with their
-    /// intents; only those behind a position, if one is given.
-    ///
-    /// # Errors
-    /// [`Error`] if the trail can't be read.
-    pub async fn unresolved(&self, after: Option<Position>) -> Result<Vec<Unresolved>, Error> {
-        let (answer, answered) = oneshot::channel();
-        let question = Question::Unresolved { after, answer };
         if self.0.questions.send(question).await.is_err() {
             return Err(Error::ThreadEnded);
         }
@@ -320,6 +298,31 @@ impl Trail {
     #[must_use]
     pub fn failed(&self) -> CancellationToken {
         self.0.failure.signal()
+    }
+
+    /// Asks something of the thread that writes.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Error> {
+        let sent = self.0.queue.send(command).await;
+        sent.map_err(|_| self.refusal())
+    }
+
+    /// What is told to whom the thread does not answer.
+    pub(super) fn refusal(&self) -> Error {
+        self.0.failure.refusal()
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.0.readers
+    }
+
+    pub(super) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The version of the key that fingerprints are made with.
+    #[must_use]
+    pub fn fingerprint_key_version(&self) -> u32 {
+        self.0.fingerprinter.version()
     }
 
     /// Why the trail has failed; `None` as long as it has not.

@@ -17,6 +17,7 @@ use super::{
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
+    upkeep::Upkeep,
 };
 
 /// The most commands in one transaction, which bounds how long the first waits.
@@ -29,6 +30,8 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// Do this, all or nothing of it, and tell.
+    Tend(Upkeep, oneshot::Sender<()>),
     /// Write what came before, then end.
     Close,
 }
@@ -154,6 +157,7 @@ impl Writer {
         while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
             let mut entries = Vec::with_capacity(commands.len());
             let (mut waiting, mut checkpoints) = (Vec::new(), Vec::new());
+            let mut upkeep = Vec::new();
             for command in commands.drain(..) {
                 match command {
                     Command::Append(more, waiter) => {
@@ -162,26 +166,51 @@ impl Writer {
                         entries.extend(more);
                     }
                     Command::Keep(checkpoint) => checkpoints.push(checkpoint),
+                    Command::Tend(what, done) => upkeep.push((what, done)),
                     // What is queued already is written all the same.
                     Command::Close => queue.close(),
                 }
             }
-            if entries.is_empty() && checkpoints.is_empty() {
-                continue;
-            }
-            match self.write(entries, checkpoints, &waiting) {
-                Ok(appended) => {
-                    let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                    Acknowledgement::send(waiters.zip(appended).collect());
+            if !entries.is_empty() || !checkpoints.is_empty() {
+                match self.write(entries, checkpoints, &waiting) {
+                    Ok(appended) => {
+                        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+                        Acknowledgement::send(waiters.zip(appended).collect());
+                    }
+                    Err(error) => {
+                        // Before the waiters are dropped, which tells them to look.
+                        failure.set(error);
+                        return Ok(());
+                    }
                 }
-                Err(error) => {
-                    // Before the waiters are dropped, which tells them to look.
+            }
+            for (what, done) in upkeep {
+                if let Err(error) = self.tend(what) {
                     failure.set(error);
                     return Ok(());
                 }
+                // Whoever asked for it may have gone.
+                let _ = done.send(());
             }
         }
         self.store.close()
+    }
+
+    /// Does what is done to a trail beside appending calls' records.
+    fn tend(&mut self, upkeep: Upkeep) -> Result<(), Error> {
+        let (entry, removals, fingerprint_key) = match upkeep {
+            Upkeep::Remove(removals) => (None, removals, None),
+            Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
+        };
+        let before = self.head.borrow().clone();
+        let mut batch = Batch::new(&before, entry, Vec::new())?;
+        batch.removals = removals;
+        batch.fingerprint_key = fingerprint_key;
+        self.store.write(&batch)?;
+        if !batch.rows.is_empty() {
+            self.head.send_replace(batch.tree);
+        }
+        Ok(())
     }
 
     /// Writes a batch, and says what each of its waiters is to be told.

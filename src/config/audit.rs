@@ -1,13 +1,17 @@
 //! `[audit]`: where the trail is kept, and the key that vouches for it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Uri;
 
-use super::values::Endpoint;
+use super::values::{Endpoint, duration};
 use crate::{
     audit::{self, Location, ORIGIN, note},
-    settings::{Item, Read, Table},
+    settings::{Document, Fault, Faults, Item, Read, Table},
 };
 
 /// Where the trail is kept.
@@ -17,6 +21,8 @@ pub struct Audit {
     pub store: audit::Settings,
     /// Where checkpoints are sent.
     pub checkpoints: Checkpoints,
+    /// For how long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 /// Where checkpoints are sent.
@@ -28,6 +34,8 @@ pub struct Checkpoints {
     pub file: Option<PathBuf>,
     /// To this URL, each in a POST.
     pub url: Option<Uri>,
+    /// Certificates to trust there instead of the machine's (PEM).
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Checkpoints {
@@ -36,6 +44,7 @@ impl Default for Checkpoints {
             stdout: true,
             file: None,
             url: None,
+            ca: None,
         }
     }
 }
@@ -53,6 +62,13 @@ impl Audit {
         let checkpoints = table
             .item("checkpoints")
             .and_then(|item| item.table(Checkpoints::read));
+        let retention = table.item("retention").is_some().then(|| {
+            let (day, century) = (
+                Duration::from_secs(86_400),
+                Duration::from_secs(86_400 * 36_500),
+            );
+            duration(table, "retention", century, day..=century)
+        });
         Some(Self {
             store: audit::Settings {
                 store: store?,
@@ -60,6 +76,36 @@ impl Audit {
                 signer,
             },
             checkpoints: checkpoints.unwrap_or_default(),
+            retention,
+        })
+    }
+
+    /// Reads of a configuration where the trail is kept, and looks at nothing else
+    /// in it.
+    ///
+    /// # Errors
+    /// All the faults that that much has.
+    pub fn load_store(path: &Path) -> Result<audit::Settings, Faults> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Faults(vec![Fault {
+                path: path.display().to_string(),
+                line: None,
+                message: format!("the configuration can't be read: {error}"),
+            }])
+        })?;
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        Document::read(&text, base_dir, |root| {
+            root.entries();
+            root.section("audit", |table| {
+                table.entries();
+                let store = table.required("store");
+                let origin = table.optional("origin").map(|Origin(it)| it);
+                let settings = audit::Settings::at(store?);
+                Some(audit::Settings {
+                    origin: origin.unwrap_or_else(|| settings.origin.clone()),
+                    ..settings
+                })
+            })
         })
     }
 }
@@ -71,6 +117,7 @@ impl Checkpoints {
             stdout: table.optional("stdout").unwrap_or(default.stdout),
             file: table.optional("file"),
             url: table.optional("url").map(|Endpoint(it)| it),
+            ca: table.optional("ca"),
         })
     }
 }
