@@ -35,6 +35,7 @@ use crate::{
         Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            audit::v1::audit_service_server::AuditServiceServer,
             braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
@@ -330,6 +331,7 @@ async fn routes(
     }
     serve!(
         AccessServiceServer,
+        AuditServiceServer,
         ApiKeyServiceServer,
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
