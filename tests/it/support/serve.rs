@@ -83,6 +83,8 @@ file = \"policy.toml\"
 
 [audit]
 store = \"sqlite:trail.db\"
+signing_key = {{ file = \"signing.pem\" }}
+checkpoints = {{ stdout = false }}
 
 {rest}",
             self.issuer.issuer(),
