@@ -31,6 +31,7 @@ mod tests;
 mod trail;
 pub mod tree;
 mod upkeep;
+pub mod verify;
 mod writer;
 
 pub use error::{Advice, Error};

@@ -29,6 +29,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     audit::Trail,
     call::Ledger,
+    checkpoints::Publisher,
     clock::Clock,
     config::Config,
     contract::{
@@ -83,6 +84,7 @@ pub struct Server {
     grace: Duration,
     tasks: Tasks,
     trail: Trail,
+    publisher: Publisher,
     /// Asks for everything to be read anew.
     reload: Arc<Notify>,
 }
@@ -145,6 +147,8 @@ impl Server {
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
+        let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
+        let publisher = publisher.map_err(Error::Checkpoints)?;
 
         let closing = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(
@@ -237,6 +241,7 @@ impl Server {
             grace,
             tasks,
             trail,
+            publisher,
             reload,
         })
     }
@@ -285,6 +290,7 @@ impl Server {
                 tracing::warn!("work was still under way when the time to finish was over");
             }
         }
+        self.publisher.finish().await;
         Ok(self.trail.close().await?)
     }
 }

@@ -2,12 +2,15 @@
 
 mod export;
 mod filter;
+mod key;
 mod list;
+mod prove;
 mod prune;
 mod rotate;
 mod secret;
 mod source;
 mod time;
+mod verify;
 
 use super::{Error, Exit, Result};
 use crate::audit;
@@ -22,6 +25,9 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     List(list::List),
+    Verify(verify::Verify),
+    Prove(prove::Prove),
+    Key(key::Key),
     Export(export::Export),
     Prune(prune::Prune),
     RotateFingerprintKey(rotate::Rotate),
@@ -31,6 +37,9 @@ impl Args {
     pub(super) fn run(&self) -> Result {
         match &self.command {
             Command::List(list) => list.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Prove(prove) => prove.run(),
+            Command::Key(key) => key.run(),
             Command::Export(export) => export.run(),
             Command::Prune(prune) => prune.run(),
             Command::RotateFingerprintKey(rotate) => rotate.run(),
