@@ -10,6 +10,7 @@ mod error;
 pub mod listen;
 mod plain;
 mod reload;
+mod retention;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
@@ -211,6 +212,8 @@ impl Server {
         });
         let reload = Arc::new(Notify::new());
         let grace = config.server.shutdown_grace;
+        let retention = retention::keep_to(trail.clone(), live.clone(), clock);
+        tasks.spawn_background(retention);
         let running = Running {
             loader,
             live,

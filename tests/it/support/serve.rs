@@ -61,6 +61,8 @@ impl Setup {
             tasks,
         };
         setup.write("policy.toml", POLICY);
+        let key = keygate::audit::note::generate().unwrap();
+        setup.write("signing.pem", key.expose_secret());
         setup.write("keygate.toml", &setup.text(server, rest));
         setup
     }
