@@ -10,6 +10,7 @@ mod error;
 pub mod listen;
 mod plain;
 mod reload;
+mod retention;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
@@ -36,6 +37,7 @@ use crate::{
         Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            audit::v1::audit_service_server::AuditServiceServer,
             braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
@@ -214,6 +216,8 @@ impl Server {
         });
         let reload = Arc::new(Notify::new());
         let grace = config.server.shutdown_grace;
+        let retention = retention::keep_to(trail.clone(), live.clone(), clock);
+        tasks.spawn_background(retention);
         let running = Running {
             loader,
             live,
@@ -341,6 +345,7 @@ async fn routes(
     }
     serve!(
         AccessServiceServer,
+        AuditServiceServer,
         ApiKeyServiceServer,
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{
@@ -44,6 +44,8 @@ pub struct State {
     pub gateway: Arc<gateway::Setup>,
     /// How many calls may be under way at once.
     pub max_in_flight: usize,
+    /// For how long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 impl State {
@@ -211,6 +213,7 @@ impl Loader {
             tls,
             gateway: Arc::new(gateway),
             max_in_flight: server.max_in_flight,
+            retention: config.audit.retention,
         };
         Ok(Loaded {
             state,
