@@ -18,6 +18,7 @@ mod coveo;
 mod credentials;
 mod datadog_v1;
 mod error_table;
+mod evidence;
 mod generated_client;
 mod investigation;
 mod load;
