@@ -50,7 +50,7 @@ use crate::{
             },
         },
     },
-    gateway::Gateway,
+    gateway::{Gateway, Reconciler},
     live::Live,
     random::Random,
     tasks::Tasks,
@@ -164,6 +164,10 @@ impl Server {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };
+        let traced = crate::datadog::tracers()
+            .chain(crate::braintrust::tracers())
+            .chain(crate::coveo::tracers());
+        let reconciler = Reconciler::new(ledger.clone(), Arc::new(live.clone()), traced);
         let calls = calls::Calls::new(calls::Settings {
             contract,
             live: live.clone(),
@@ -223,6 +227,7 @@ impl Server {
         if let Some(reloader) = Reloader::new(running, config, files) {
             tasks.spawn_background(reloader.run(reload.clone()));
         }
+        tasks.spawn_background(reconciler.run());
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {

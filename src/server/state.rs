@@ -81,6 +81,10 @@ impl State {
 }
 
 impl gateway::revocation::Source for Live<State> {
+    fn current(&self) -> Arc<gateway::Setup> {
+        Self::current(self).gateway.clone()
+    }
+
     fn setups(&self) -> BoxStream<'static, Arc<gateway::Setup>> {
         let mut changes = self.changes();
         changes.mark_changed();

@@ -28,6 +28,7 @@ mod paths;
 mod policy;
 mod presence;
 mod readme;
+mod reconcile;
 mod reload;
 mod retries;
 mod sandbox;
