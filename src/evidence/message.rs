@@ -37,6 +37,7 @@ pub(super) fn record(stored: Stored) -> contract::Record {
         upstream,
         resource,
         fingerprints,
+        changes,
         outcome,
         finding,
         settles,
@@ -87,6 +88,7 @@ pub(super) fn record(stored: Stored) -> contract::Record {
             copy_of: it.copy_of,
         }),
         fingerprints: fingerprints.iter().map(ToString::to_string).collect(),
+        changes: changes.into_iter().map(change).collect(),
         outcome: outcome
             .map_or(contract::Outcome::Unspecified, outcome_of)
             .into(),
@@ -132,6 +134,14 @@ fn effect_of(name: &str) -> Effect {
     ];
     let found = all.into_iter().find(|it| it.name() == name);
     found.unwrap_or(Effect::Unspecified)
+}
+
+fn change(change: audit::Change) -> contract::Change {
+    contract::Change {
+        setting: change.setting,
+        to: change.to.to_string(),
+        from: change.from.map(|it| it.to_string()),
+    }
 }
 
 fn kind_of(kind: Kind) -> contract::RecordKind {
