@@ -99,6 +99,22 @@ impl Bench {
         by_call
     }
 
+    /// That the trail proves what it holds, beside the records too.
+    fn verify(&self) {
+        let folder = self.served.setup.folder.path();
+        let run = |arguments: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_keygate"));
+            let command = command.arg("audit").args(arguments).current_dir(folder);
+            let output = command.output().unwrap();
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(output.status.success(), "{text}");
+            text
+        };
+        let keys = run(&["key", "--signing-key", "signing.pem"]);
+        self.served.setup.write("keys", &keys);
+        run(&["verify", "--config", "keygate.toml", "--key", "keys"]);
+    }
+
     /// What the metrics say.
     async fn unresolved(&self) -> String {
         let http = Http::new(self.served.gateway.http.clone(), Vec::new());
