@@ -88,7 +88,6 @@ pub(super) fn record(stored: Stored) -> contract::Record {
             copy_of: it.copy_of,
         }),
         fingerprints: fingerprints.iter().map(ToString::to_string).collect(),
-        changes: changes.into_iter().map(change).collect(),
         outcome: outcome
             .map_or(contract::Outcome::Unspecified, outcome_of)
             .into(),
@@ -109,6 +108,15 @@ pub(super) fn record(stored: Stored) -> contract::Record {
             records: it.records,
         }),
         fingerprint_key,
+        changes: changes.into_iter().map(change).collect(),
+    }
+}
+
+fn change(change: audit::Change) -> contract::Change {
+    contract::Change {
+        setting: change.setting,
+        new_fingerprint: change.to.to_string(),
+        old_fingerprint: change.from.map(|it| it.to_string()),
     }
 }
 
@@ -134,14 +142,6 @@ fn effect_of(name: &str) -> Effect {
     ];
     let found = all.into_iter().find(|it| it.name() == name);
     found.unwrap_or(Effect::Unspecified)
-}
-
-fn change(change: audit::Change) -> contract::Change {
-    contract::Change {
-        setting: change.setting,
-        to: change.to.to_string(),
-        from: change.from.map(|it| it.to_string()),
-    }
 }
 
 fn kind_of(kind: Kind) -> contract::RecordKind {
