@@ -38,8 +38,13 @@ impl Bench {
     }
 
     async fn with(places: Vec<Place>) -> Self {
+        Self::configured(places, SERVER).await
+    }
+
+    /// With these settings of `[server]`.
+    async fn configured(places: Vec<Place>, server: &str) -> Self {
         let log = "[log]\nlevel = \"info\"\n";
-        let served = Served::configured(SANDBOX_POLICY, places, SERVER, log).await;
+        let served = Served::configured(SANDBOX_POLICY, places, server, log).await;
         Self {
             client: served.client(),
             token: served.token("alice", &["admin"]),
