@@ -4,6 +4,7 @@
 
 pub mod answers;
 pub mod interpret;
+mod masters;
 mod narrow;
 pub mod operation;
 pub mod request;

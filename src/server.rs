@@ -144,6 +144,7 @@ impl Server {
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
+        upstreams::follow(&loaded.new, (&clock, &random), &tasks, &metrics);
 
         let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
         let ledger = Ledger {
@@ -162,6 +163,7 @@ impl Server {
         let grpc = bind("server.grpc", config.server.grpc).await?;
         let http = bind("server.http", config.server.http).await?;
         let addresses = (address(&grpc)?, address(&http)?);
+        upstreams::first_look(&loaded.new, &clock).await;
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
 
         let transport = server::Server::builder()
@@ -190,7 +192,7 @@ impl Server {
         };
         let port = listen::Port {
             live: live.clone(),
-            clock: clock.clone(),
+            clock,
             closing: ending.closing.clone(),
         };
         let (closed, most) = (ending.closed.clone(), config.server.max_connections);

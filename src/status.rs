@@ -80,6 +80,8 @@ pub enum Error {
     UpstreamForbidden,
     /// Upstream can't be reached, or fails.
     UpstreamUnavailable,
+    /// It is not known yet which of upstream's keys are keygate's own.
+    OwnKeysUnknown,
     /// A change may or may not have been made. The record's id.
     OutcomeUnknown(String),
     /// The trail can't be written.
@@ -123,9 +125,10 @@ impl Error {
             | Self::EndpointDisabled(_)
             | Self::UpstreamCredentialsRejected
             | Self::UpstreamForbidden => Code::FailedPrecondition,
-            Self::IssuerUnavailable | Self::UpstreamUnavailable | Self::AuditUnavailable => {
-                Code::Unavailable
-            }
+            Self::IssuerUnavailable
+            | Self::UpstreamUnavailable
+            | Self::OwnKeysUnknown
+            | Self::AuditUnavailable => Code::Unavailable,
             Self::OutcomeUnknown(_) => Code::Unknown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Cancelled => Code::Cancelled,
@@ -154,7 +157,7 @@ impl Error {
             Self::NotOffered(_) => "NOT_OFFERED_UPSTREAM",
             Self::UpstreamCredentialsRejected => "UPSTREAM_CREDENTIALS_REJECTED",
             Self::UpstreamForbidden => "UPSTREAM_FORBIDDEN",
-            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::UpstreamUnavailable | Self::OwnKeysUnknown => "UPSTREAM_UNAVAILABLE",
             Self::OutcomeUnknown(_) => "OUTCOME_UNKNOWN",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -222,6 +225,11 @@ impl Error {
                 "upstream forbids this to the gateway's own credentials: tell whoever runs the gateway"
             }
             Self::UpstreamUnavailable => "upstream can't be reached or fails: try again later",
+            Self::OwnKeysUnknown => {
+                "nothing was sent: the gateway could not find out yet which keys there are its own, \
+                 and changes none by its id until then; try again later, and see \
+                 AccessService.ListUpstreams"
+            }
             Self::OutcomeUnknown(_) => {
                 "upstream's answer was lost: the change may have been made; look before trying again"
             }

@@ -91,6 +91,7 @@ struct Figures {
     loaded_at: Gauge,
     reload_failed: Gauge,
     restart_needed: Gauge,
+    own_keys: Family<PlaceLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -108,6 +109,19 @@ struct MethodLabels {
 struct UpstreamLabels {
     upstream: String,
     status: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PlaceLabels {
+    upstream: String,
+}
+
+impl PlaceLabels {
+    fn of(upstream: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -170,6 +184,12 @@ impl Metrics {
             "How many settings have changed that take a restart",
             restart_needed.clone(),
         );
+        let own_keys = Family::default();
+        registry.register(
+            "own_keys_known",
+            "1 if the gateway knows its own keys at an upstream; until it does, it changes none there by its id",
+            own_keys.clone(),
+        );
         // there from the start, so that a first failure is a change
         for labels in [TAKEN, REFUSED] {
             drop(reloads.get_or_create(&labels));
@@ -184,6 +204,7 @@ impl Metrics {
             loaded_at,
             reload_failed,
             restart_needed,
+            own_keys,
         }))
     }
 
@@ -232,6 +253,17 @@ impl Metrics {
     pub fn configuration_refused(&self) {
         self.0.reloads.get_or_create(&REFUSED).inc();
         self.0.reload_failed.set(1);
+    }
+
+    /// Whether it is known which keys at an upstream are our own.
+    pub fn own_keys(&self, upstream: &str, are_known: bool) {
+        let figure = self.0.own_keys.get_or_create(&PlaceLabels::of(upstream));
+        figure.set(are_known.into());
+    }
+
+    /// There is no such upstream any more.
+    pub fn own_keys_forgotten(&self, upstream: &str) {
+        self.0.own_keys.remove(&PlaceLabels::of(upstream));
     }
 
     /// All figures in the OpenMetrics text format.

@@ -16,6 +16,7 @@ use self::watch::{PERIOD, Seen, Watch};
 use super::{
     Error,
     state::{Before, Changed, Loaded, Loader, State},
+    upstreams,
 };
 use crate::{
     config::Config,
@@ -176,10 +177,10 @@ impl Reloader {
 
     fn take(&mut self, config: Config, fixed: &[&'static str], loaded: Loaded) {
         let Running {
+            loader,
             live,
             logs,
             metrics,
-            ..
         } = &self.running;
         if config.log.level != self.config.log.level
             && let Err(error) = logs.filter(&config.log.level)
@@ -191,6 +192,13 @@ impl Reloader {
         for it in loaded.renewals {
             it.take_effect();
         }
+        let Loader {
+            clock,
+            random,
+            tasks,
+            ..
+        } = loader;
+        upstreams::follow(&loaded.new, (clock, random), tasks, metrics);
         let setup = loaded.state.gateway.clone();
         live.replace(loaded.state);
         self.config = config;

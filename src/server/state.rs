@@ -30,7 +30,7 @@ use crate::{
     random::Random,
     status,
     tasks::Tasks,
-    upstream::credentials::Source,
+    upstream::{Client, credentials::Source},
 };
 
 /// What calls are let in, decided and made with. Cheap to clone.
@@ -123,6 +123,8 @@ pub(super) struct Changed {
 pub(super) struct Loaded {
     pub(super) state: State,
     pub(super) renewals: Vec<upstreams::Renewal>,
+    /// Upstreams that were not there before.
+    pub(super) new: Vec<Arc<Client>>,
     /// What is no fault, and hardly meant.
     pub(super) remarks: Vec<String>,
 }
@@ -185,7 +187,7 @@ impl Loader {
         let upstreams = upstreams
             .map_err(|all| faults.extend(all.into_iter().map(Error::from)))
             .ok();
-        let (Some(policy), Some(tls), Some(authenticator), Some((upstreams, renewals))) =
+        let (Some(policy), Some(tls), Some(authenticator), Some(connected)) =
             (policy, tls, authenticator, upstreams)
         else {
             return Err(faults);
@@ -194,7 +196,7 @@ impl Loader {
         let server = &config.server;
         let gateway = gateway::Setup {
             policy,
-            upstreams: Arc::new(upstreams),
+            upstreams: Arc::new(connected.registry),
             limits: gateway::Limits {
                 request_timeout: server.request_timeout,
                 reserve: server.conclude_reserve,
@@ -210,7 +212,8 @@ impl Loader {
         };
         Ok(Loaded {
             state,
-            renewals,
+            renewals: connected.renewals,
+            new: connected.new,
             remarks,
         })
     }

@@ -191,13 +191,25 @@ fn private(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The requests that a simulator has received.
+/// The requests that a simulator has received, but for those that the gateway
+/// makes for itself.
 pub(crate) fn requests(simulator: &dyn Simulator) -> Vec<Json> {
-    let mut state = simulator.state();
-    let Json::Array(requests) = state["requests"].take() else {
+    asked(simulator.state())
+}
+
+/// The same, of a simulator's state.
+pub(crate) fn asked(mut state: Json) -> Vec<Json> {
+    let Json::Array(mut requests) = state["requests"].take() else {
         panic!("no requests in the state");
     };
+    requests.retain(|it| !is_for_itself(it["headers"]["user-agent"].as_str()));
     requests
+}
+
+/// Whether the gateway makes a request of this user agent for itself: it looks for
+/// its own keys.
+pub(crate) fn is_for_itself(user_agent: Option<&str>) -> bool {
+    user_agent.is_some_and(|it| it.ends_with(" own-keys"))
 }
 
 /// Makes a fault.
