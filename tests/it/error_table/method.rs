@@ -128,6 +128,13 @@ impl Method {
             .is_some_and(|it| it.reads_first.contains(&self.name.as_str()))
     }
 
+    /// Whether it changes or copies keys that it names by something else than their
+    /// values.
+    pub(super) fn changes_by_id(&self) -> bool {
+        let key = vendors::key(&self.descriptor);
+        self.is_mutation() && key.is_some_and(|it| it.member == "id")
+    }
+
     /// Whether that has the same path as the change.
     pub(super) fn reads_first_there(&self) -> bool {
         let route = self.route.as_ref().and_then(|it| it.split_once(' '));

@@ -97,7 +97,7 @@ pub(crate) struct Upstreams {
     running: Vec<(Place, Option<Box<dyn Simulator>>)>,
     /// What the configuration says of them.
     pub(crate) config: String,
-    _secrets: TempDir,
+    secrets: TempDir,
     tasks: Tasks,
 }
 
@@ -131,7 +131,7 @@ impl Upstreams {
         Self {
             running,
             config,
-            _secrets: secrets,
+            secrets,
             tasks,
         }
     }
@@ -148,6 +148,15 @@ impl Upstreams {
         let mut all = self.all();
         let found = all.find(|(place, _)| place.upstream() == upstream);
         found.unwrap_or_else(|| panic!("no {upstream}")).1
+    }
+
+    /// Replaces one of the gateway's credentials for an upstream, where it is.
+    pub(crate) fn renew(&self, upstream: &str, setting: &str, secret: &str) {
+        let path = self.secrets.path().join(secret_name(upstream, setting));
+        let new = path.with_extension("new");
+        fs::write(&new, secret).unwrap();
+        private(&new);
+        fs::rename(&new, &path).unwrap();
     }
 
     /// Makes no fault any more, anywhere.
@@ -172,8 +181,7 @@ fn section(place: &Place, base_url: &str, masters: &[SecretString], folder: &Pat
     );
     for (at, setting) in place.vendor.masters.iter().enumerate() {
         let secret = masters.get(at).map(|it| it.expose_secret());
-        let name = format!("{}-{setting}", place.upstream().replace('/', "-"));
-        let path = folder.join(name);
+        let path = folder.join(secret_name(&place.upstream(), setting));
         fs::write(&path, secret.unwrap_or("nobody-is-there-to-look-at-it")).unwrap();
         private(&path);
         let path = path.to_str().unwrap();
@@ -184,6 +192,11 @@ fn section(place: &Place, base_url: &str, masters: &[SecretString], folder: &Pat
         writeln!(text, "{setting} = {{ {source} }}").unwrap();
     }
     text
+}
+
+/// The name of the file with a credential.
+fn secret_name(upstream: &str, setting: &str) -> String {
+    format!("{}-{setting}", upstream.replace('/', "-"))
 }
 
 fn private(path: &Path) {
