@@ -260,6 +260,7 @@ impl Gateway {
             contract: self.contract.clone(),
             source: self.source.clone(),
             client: client.clone(),
+            upstreams: setup.upstreams.clone(),
             effect: operation.effect,
             decision: Decision {
                 policy: policy.clone(),

@@ -45,18 +45,18 @@ impl<O: Operation> Work<O> {
     pub(super) fn spare_found(&self, found: &[Found]) -> Result<()> {
         let is_replaced = matches!(self.plan.target, Target::Replacement);
         let is_own = |it: &Found| match it.id.as_deref() {
-            Some(id) => self.client.is_own(Some(id), None),
+            Some(id) => self.upstreams.is_own(Some(id), None),
             None => is_replaced,
         };
         self.deny_if(found.iter().any(is_own))
     }
 
     fn deny_own(&self) -> Result<()> {
-        let is_own = |id: &String| self.client.is_own(Some(id), None);
+        let is_own = |id: &String| self.upstreams.is_own(Some(id), None);
         self.deny_if(match &self.plan.target {
             Target::Collection | Target::Replacement => false,
             Target::Key(id) | Target::CopyOf(id) => is_own(id),
-            Target::Secret(secret) => self.client.is_own(None, Some(secret.expose_secret())),
+            Target::Secret(secret) => self.upstreams.is_own(None, Some(secret.expose_secret())),
             Target::Keys(ids) => ids.iter().any(is_own),
         })
     }

@@ -109,7 +109,7 @@ impl<O: Operation> Work<O> {
     /// Whether a key in an answer is one that we present ourselves: no caller sees
     /// it.
     fn is_ours(&self, key: &Key<'_>) -> bool {
-        self.client.is_own(key.id, key.secret)
+        self.upstreams.is_own(key.id, key.secret)
     }
 
     /// A list: only the keys that the caller may touch.

@@ -21,7 +21,7 @@ use crate::{
     contract::{Contract, Effect},
     policy::{self, Touch},
     status::Error,
-    upstream::{Answer, Client, Request},
+    upstream::{Answer, Client, Registry, Request},
 };
 
 /// The part of a call that outlives its caller.
@@ -31,6 +31,8 @@ pub(super) struct Work<O: Operation> {
     pub(super) contract: Arc<Contract>,
     pub(super) source: Arc<dyn Source>,
     pub(super) client: Arc<Client>,
+    /// All that there are.
+    pub(super) upstreams: Arc<Registry>,
     pub(super) effect: Effect,
     /// What has been decided about it last.
     pub(super) decision: Decision,

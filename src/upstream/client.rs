@@ -306,8 +306,7 @@ impl Client {
 
     /// Whether a key is one that it presents itself, by its value or its id, which
     /// may be the same.
-    #[must_use]
-    pub fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
+    pub(super) fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
         let credentials = self.credentials();
         let presents = |secret: &str| {
             let mut all = credentials.iter();

@@ -193,7 +193,12 @@ pub(super) fn all() -> Vec<Method> {
             turn: 0,
         };
         if let Some(path) = method.path() {
-            let before = turns.entry(path.to_owned()).or_default();
+            // upstream may name one limit for a list and what is in it
+            let list = path
+                .rsplit_once("/{")
+                .filter(|(_, last)| !last.contains('/'));
+            let list = list.map_or(path, |(list, _)| list);
+            let before = turns.entry(list.to_owned()).or_default();
             method.turn = *before;
             *before += 1;
         }

@@ -35,10 +35,7 @@ async fn beginning_with(places: Vec<Place>, faults: &[(&str, Json)]) -> Served {
 const LOOKS: [(&str, &str); 3] = [
     ("datadog", "GET /api/v2/validate"),
     ("braintrust", "GET /v1/service_token"),
-    (
-        "coveo",
-        "GET /rest/organizations/{organization_id}/apikeys",
-    ),
+    ("coveo", "GET /rest/organizations/{organization_id}/apikeys"),
 ];
 
 async fn figure(served: &Served, upstream: &str) -> String {
