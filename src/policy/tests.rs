@@ -9,9 +9,11 @@ use super::*;
 use crate::{clock::Clock, contract::Contract, settings::Fault};
 
 mod deny;
+mod fuzz;
 mod hostile;
 mod properties;
 mod random;
+mod referee;
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::load().unwrap());
 
