@@ -26,20 +26,18 @@
 //! This module knows no transport, no clock and, of upstreams, only how they are
 //! named: the same question has the same answer for as long as a policy lives.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{auth::Caller, contract::Operation};
 use deny::Deny;
-use index::Index;
+use grants::Grants;
 use permit::Granted;
 
 mod deny;
 mod explanation;
 mod file;
 mod glob;
+mod grants;
 mod index;
 mod permit;
 mod role;
@@ -75,38 +73,11 @@ pub fn certificate_name(name: &str) -> String {
 pub struct Policy {
     version: Arc<str>,
     roles: Vec<Arc<Role>>,
-    grants: Vec<Grant>,
-    /// Grants by the claim that they name.
-    by_claim: HashMap<String, Vec<usize>>,
-    /// Grants by the subjects that they name.
-    by_subject: Index,
+    grants: Grants,
     deny: Deny,
     /// The permissions that operations ask for which are not denied to all, by
     /// vendor.
     in_use: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug)]
-struct Grant {
-    /// The role's place.
-    role: usize,
-    issuer: Option<String>,
-    /// A pattern of the names in client certificates, one of which has to fit.
-    certificate: Option<String>,
-}
-
-impl Grant {
-    /// Whether it is for callers of that issuer.
-    fn trusts(&self, caller: &Caller) -> bool {
-        self.issuer.as_ref().is_none_or(|it| *it == caller.issuer)
-    }
-
-    /// Whether a caller has the certificate that it asks for.
-    fn is_shown(&self, caller: &Caller) -> bool {
-        let mut names = caller.certificate_names.iter();
-        let pattern = self.certificate.as_ref();
-        pattern.is_none_or(|it| names.any(|name| matches(it, name)))
-    }
 }
 
 /// A role that a caller holds.
@@ -227,9 +198,7 @@ impl Policy {
 
     /// The grants that hold only for callers with a certificate, counted from zero.
     pub fn grants_with_certificate(&self) -> impl Iterator<Item = usize> {
-        let all = self.grants.iter().enumerate();
-        all.filter(|(_, it)| it.certificate.is_some())
-            .map(|(at, _)| at)
+        self.grants.with_certificate()
     }
 
     /// The roles that a caller holds, in the order of their grants.
@@ -304,12 +273,18 @@ impl Policy {
         if permission.is_some() {
             return Ok(permit(permission, roles));
         }
-        for at in self.grants_of(caller) {
-            let (grant, role) = (&self.grants[at], &self.roles[self.grants[at].role]);
-            let would = accepted.iter().any(|it| role.permits(it)) && reach.is_within(role);
-            if would && !grant.is_shown(caller) {
-                outside.push(format!("grants[{at}].certificate"));
-            }
+        let would = |at: &usize| {
+            let role = &self.roles[self.grants.role(*at)];
+            accepted.iter().any(|it| role.permits(it)) && reach.is_within(role)
+        };
+        // it stands in statuses and records, so it is bounded
+        const TOLD: usize = 8;
+        let unshown = self.grants.for_want_of_a_certificate(caller).filter(would);
+        let unshown: Vec<_> = unshown.take(TOLD + 1).collect();
+        let told = unshown.iter().take(TOLD);
+        outside.extend(told.map(|at| format!("grants[{at}].certificate")));
+        if unshown.len() > TOLD {
+            outside.push("and more".to_owned());
         }
         let rule = if held.is_empty() && outside.is_empty() {
             "no grant fits the caller".to_owned()
@@ -329,29 +304,11 @@ impl Policy {
         })
     }
 
-    /// The grants for a caller, in order, whatever certificate they ask for.
-    fn grants_of(&self, caller: &Caller) -> Vec<usize> {
-        let by_claim = caller
-            .claims
-            .iter()
-            .filter_map(|it| self.by_claim.get(it))
-            .flatten();
-        let mut fitting: Vec<_> = by_claim
-            .copied()
-            .chain(self.by_subject.fitting(&caller.subject))
-            .filter(|at| self.grants[*at].trusts(caller))
-            .collect();
-        fitting.sort_unstable();
-        fitting.dedup();
-        fitting
-    }
-
     /// The places of the roles that a caller holds, each with its grants.
     fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
         let mut held: Vec<(usize, Vec<usize>)> = Vec::new();
-        let fitting = self.grants_of(caller).into_iter();
-        for at in fitting.filter(|at| self.grants[*at].is_shown(caller)) {
-            let role = self.grants[at].role;
+        for at in self.grants.of(caller) {
+            let role = self.grants.role(at);
             match held.iter_mut().find(|(it, _)| *it == role) {
                 Some((_, grants)) => grants.push(at),
                 None => held.push((role, vec![at])),

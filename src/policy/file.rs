@@ -2,7 +2,7 @@
 //! with its line and the path of its setting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -12,8 +12,9 @@ use std::{
 use aws_lc_rs::digest;
 
 use super::{
-    ACCESS_READ, AUDIT_READ, Grant, Policy, certificate_name,
+    ACCESS_READ, AUDIT_READ, Policy, certificate_name,
     deny::Deny,
+    grants::{Grant, Grants, Holder},
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
@@ -80,31 +81,14 @@ impl Policy {
             Some((roles, grants, deny.unwrap_or_default()))
         })?;
         let roles = roles.into_iter().filter_map(|(_, role)| role);
-        let (grants, holders): (Vec<_>, Vec<_>) = grants.into_iter().unzip();
-        let mut by_claim: HashMap<_, Vec<_>> = HashMap::new();
-        let mut by_subject = Vec::new();
-        for (holder, at) in holders.into_iter().zip(0..) {
-            match holder {
-                Holder::Claim(claim) => by_claim.entry(claim).or_default().push(at),
-                Holder::Subject(pattern) => by_subject.push((pattern, at)),
-            }
-        }
         Ok(Self {
             version: version(text).into(),
             roles: roles.map(Arc::new).collect(),
-            grants,
-            by_claim,
-            by_subject: by_subject.into_iter().collect(),
+            grants: Grants::from(grants),
             in_use: in_use(contract, &deny),
             deny,
         })
     }
-}
-
-/// Who a grant is for.
-enum Holder {
-    Claim(String),
-    Subject(String),
 }
 
 /// All roles, by name: those with a fault too, so that their grants have none.
@@ -201,7 +185,7 @@ impl Read for Ownership {
     }
 }
 
-fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant, Holder)> {
+fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<Grant> {
     let role = table.required::<String>("role").and_then(|name| {
         let place = places.get(&*name).copied();
         if place.is_none() {
@@ -216,12 +200,12 @@ fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant
     let holder = holder(table);
     let issuer = table.optional("issuer");
     let certificate = table.optional::<String>("certificate");
-    let grant = Grant {
+    Some(Grant {
         role: role?,
+        holder: holder?,
         issuer,
         certificate: certificate.as_deref().map(certificate_name),
-    };
-    Some((grant, holder?))
+    })
 }
 
 fn holder(table: &mut Table<'_>) -> Option<Holder> {

@@ -8,6 +8,7 @@ use std::{
 use super::*;
 use crate::{clock::Clock, contract::Contract, settings::Fault};
 
+mod certificates;
 mod deny;
 mod fuzz;
 mod hostile;
