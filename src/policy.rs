@@ -30,10 +30,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{auth::Caller, contract::Operation};
 use deny::Deny;
+use emergency::Emergency;
 use grants::Grants;
 use permit::Granted;
 
 mod deny;
+mod emergency;
 mod explanation;
 mod file;
 mod glob;
@@ -73,8 +75,9 @@ pub fn certificate_name(name: &str) -> String {
 pub struct Policy {
     version: Arc<str>,
     roles: Vec<Arc<Role>>,
-    grants: Grants,
-    deny: Deny,
+    grants: Arc<Grants>,
+    deny: Arc<Deny>,
+    emergency: Option<Emergency>,
     /// The permissions that operations ask for which are not denied to all, by
     /// vendor.
     in_use: BTreeMap<String, Vec<String>>,
@@ -124,7 +127,8 @@ impl<'a> Reach<'a> {
 }
 
 impl Policy {
-    /// A digest of the policy's text: lower-case hex SHA-256.
+    /// A digest of the policy's text: lower-case hex SHA-256. After a `+` that of the
+    /// text whose `[deny]` holds besides, if there is one.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -147,7 +151,7 @@ impl Policy {
         operation: &Operation,
         upstream: Option<&str>,
     ) -> Result<Permit, Denial> {
-        if let Some(entry) = self.deny.method(operation) {
+        if let Some(entry) = self.denied_method(operation) {
             return Err(Denial::by(entry));
         }
         let reach = Reach::of(operation, upstream)?;
@@ -165,7 +169,7 @@ impl Policy {
         upstream: &str,
     ) -> Result<(), Denial> {
         let reach = Reach::of(operation, Some(upstream))?;
-        let entry = self.deny.method(operation);
+        let entry = self.denied_method(operation);
         match entry.or_else(|| self.denied(caller, reach)) {
             Some(entry) => Err(Denial::by(entry)),
             None => Ok(()),
@@ -224,12 +228,25 @@ impl Policy {
         let held = self.held(caller);
         let roles = held.iter().map(|(at, _)| &self.roles[*at]);
         let reached: Vec<_> = roles.flat_map(|it| &it.upstreams).collect();
-        self.deny.to_all(&reached)
+        let denies = self.denies();
+        denies.flat_map(|it| it.to_all(&reached)).collect()
     }
 
     /// The entry that denies a caller everything, or everyone what is reached for.
     fn denied(&self, caller: &Caller, reach: Reach<'_>) -> Option<deny::Entry> {
-        self.deny.caller(caller).or_else(|| self.deny.reach(reach))
+        let mut denies = self.denies();
+        denies.find_map(|it| it.caller(caller).or_else(|| it.reach(reach)))
+    }
+
+    /// The entry that denies everyone a method.
+    fn denied_method(&self, operation: &Operation) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.method(operation))
+    }
+
+    /// What is denied, by this policy and by whatever else holds besides.
+    fn denies(&self) -> impl Iterator<Item = &Deny> {
+        let besides = self.emergency.as_ref().map(Emergency::deny);
+        std::iter::once(&*self.deny).chain(besides)
     }
 
     /// The one place where it is decided. Any of the permissions will do; if there

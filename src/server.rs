@@ -139,7 +139,8 @@ impl Server {
         };
         // before anything is read: what changes from now on is noticed
         let files = Files::of(&config).await;
-        let loaded = loader.load(&config, None).await.map_err(Error::Faults)?;
+        let loaded = loader.load(&config, None).await;
+        let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
         loaded.remark();
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
@@ -304,7 +305,7 @@ pub async fn check(
     };
     let loaded = loader.load(config, None).await;
     loader.tasks.stop();
-    let loaded = loaded.map_err(Error::Faults)?;
+    let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
     Ok(loaded.remarks)
 }
 

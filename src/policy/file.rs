@@ -84,9 +84,10 @@ impl Policy {
         Ok(Self {
             version: version(text).into(),
             roles: roles.map(Arc::new).collect(),
-            grants: Grants::from(grants),
-            in_use: in_use(contract, &deny),
-            deny,
+            grants: Arc::new(Grants::from(grants)),
+            in_use: in_use(contract, &[&deny]),
+            deny: Arc::new(deny),
+            emergency: None,
         })
     }
 }
@@ -227,10 +228,11 @@ fn holder(table: &mut Table<'_>) -> Option<Holder> {
 }
 
 /// The permissions that operations ask for which are not denied to all, by vendor.
-fn in_use(contract: &Contract, deny: &Deny) -> BTreeMap<String, Vec<String>> {
+pub(super) fn in_use(contract: &Contract, denies: &[&Deny]) -> BTreeMap<String, Vec<String>> {
     let mut in_use: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for operation in contract.operations() {
-        if upstream::is_vendor(operation.provider()) && deny.method(operation).is_none() {
+        let is_denied = denies.iter().any(|it| it.method(operation).is_some());
+        if upstream::is_vendor(operation.provider()) && !is_denied {
             let all = in_use.entry(operation.provider().to_owned()).or_default();
             all.extend_from_slice(&operation.permissions);
         }

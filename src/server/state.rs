@@ -119,6 +119,14 @@ pub(super) struct Changed {
     pub(super) commands: bool,
 }
 
+/// Why a configuration can't be used.
+pub(super) struct Refusal {
+    /// All that is wrong.
+    pub(super) faults: Vec<Error>,
+    /// The policy that it names, if nothing is wrong with that.
+    pub(super) policy: Option<Arc<Policy>>,
+}
+
 /// A state that was loaded and does not hold yet.
 pub(super) struct Loaded {
     pub(super) state: State,
@@ -176,7 +184,7 @@ impl Loader {
         &self,
         config: &Config,
         before: Option<Before<'_>>,
-    ) -> Result<Loaded, Vec<Error>> {
+    ) -> Result<Loaded, Refusal> {
         let mut faults = Vec::new();
         let policy = self.policy(config, before).await;
         let policy = policy.map_err(|e| faults.push(e)).ok();
@@ -188,9 +196,9 @@ impl Loader {
             .map_err(|all| faults.extend(all.into_iter().map(Error::from)))
             .ok();
         let (Some(policy), Some(tls), Some(authenticator), Some(connected)) =
-            (policy, tls, authenticator, upstreams)
+            (policy.clone(), tls, authenticator, upstreams)
         else {
-            return Err(faults);
+            return Err(Refusal { faults, policy });
         };
         let remarks = remarks(config, &policy);
         let server = &config.server;
@@ -228,7 +236,7 @@ impl Loader {
             && it.config.policy == config.policy
             && !it.changed.file(file)
         {
-            return Ok(it.state.gateway.policy.clone());
+            return Ok(it.state.gateway.policy.base());
         }
         let (file, contract) = (file.clone(), self.contract.clone());
         // a large one takes a while, and calls are served meanwhile

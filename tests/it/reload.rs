@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod credentials;
+mod emergency;
 mod issuers;
 mod policy;
 mod steady;
