@@ -314,10 +314,10 @@ impl Bench {
             certificate_names: self.names.clone(),
             ..(*caller.unwrap()).clone()
         };
-        let anywhere = policy.authorize(&caller, &self.operation, None);
+        let standing = policy.standing(&caller);
+        let anywhere = standing.authorize(&self.operation, None);
         let _ = black_box(anywhere.unwrap());
-        let permit = policy.authorize(&caller, &self.operation, Some(UPSTREAM));
-        let permit = permit.unwrap();
+        let permit = standing.authorize(&self.operation, Some(UPSTREAM)).unwrap();
         let _ = black_box((permit.needs_owner(), permit.needs_name()));
         let touch = Touch {
             key: None,

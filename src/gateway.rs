@@ -231,7 +231,8 @@ impl Gateway {
         let denied = |denial| call.note_denial(denial, policy.version());
 
         // who may not do this anywhere learns nothing about the request
-        let permit = policy.authorize(caller, operation, None).map_err(denied)?;
+        let standing = policy.standing(caller);
+        let permit = standing.authorize(operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let address = O::address(&request).map_err(invalid)?;
         let upstream = match setup.upstreams.choose(&address) {
@@ -245,8 +246,8 @@ impl Gateway {
             }
         };
         call.note(|record| record.upstream = Some(upstream.clone()));
-        let permit = policy
-            .authorize(caller, operation, Some(&upstream))
+        let permit = standing
+            .authorize(operation, Some(&upstream))
             .map_err(denied)?;
         call.note_permit(&permit);
         let client = setup.upstreams.client(&upstream);

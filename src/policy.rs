@@ -32,7 +32,6 @@ use crate::{auth::Caller, contract::Operation};
 use deny::Deny;
 use emergency::Emergency;
 use grants::Grants;
-use permit::Granted;
 
 mod deny;
 mod emergency;
@@ -43,6 +42,7 @@ mod grants;
 mod index;
 mod permit;
 mod role;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -53,6 +53,7 @@ pub use file::Error;
 pub use glob::matches;
 pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
+pub use standing::Standing;
 pub use upstream::Pattern;
 
 /// The permission to ask what others may do.
@@ -151,11 +152,13 @@ impl Policy {
         operation: &Operation,
         upstream: Option<&str>,
     ) -> Result<Permit, Denial> {
-        if let Some(entry) = self.denied_method(operation) {
-            return Err(Denial::by(entry));
-        }
-        let reach = Reach::of(operation, upstream)?;
-        self.decide(caller, &operation.permissions, reach)
+        self.standing(caller).authorize(operation, upstream)
+    }
+
+    /// Where a caller stands, for whoever decides more than once about the same.
+    #[must_use]
+    pub fn standing<'p>(&'p self, caller: &'p Caller) -> Standing<'p> {
+        Standing::of(self, caller)
     }
 
     /// Whether `[deny]` denies a call, whatever is granted.
@@ -170,7 +173,8 @@ impl Policy {
     ) -> Result<(), Denial> {
         let reach = Reach::of(operation, Some(upstream))?;
         let entry = self.denied_method(operation);
-        match entry.or_else(|| self.denied(caller, reach)) {
+        let entry = entry.or_else(|| self.denied_caller(caller));
+        match entry.or_else(|| self.denied_reach(reach)) {
             Some(entry) => Err(Denial::by(entry)),
             None => Ok(()),
         }
@@ -186,7 +190,8 @@ impl Policy {
         operation: &Operation,
         upstreams: &[String],
     ) -> Result<Permit, Denial> {
-        let decide = |it: Option<&str>| self.authorize(caller, operation, it);
+        let standing = self.standing(caller);
+        let decide = |it: Option<&str>| standing.authorize(operation, it);
         let mut decisions = upstreams.iter().map(|it| decide(Some(it)));
         let first = decisions.next().unwrap_or_else(|| decide(None));
         first.or_else(|denial| decisions.find_map(Result::ok).ok_or(denial))
@@ -197,7 +202,8 @@ impl Policy {
     /// # Errors
     /// [`Denial`] if the caller is denied everything, or no role has it.
     pub fn holds(&self, caller: &Caller, permission: &str) -> Result<Permit, Denial> {
-        self.decide(caller, &[permission.to_owned()], Reach::Keygate)
+        let standing = self.standing(caller);
+        standing.decide(&[permission.to_owned()], Reach::Keygate)
     }
 
     /// The grants that hold only for callers with a certificate, counted from zero.
@@ -219,7 +225,7 @@ impl Policy {
         let provider = upstream.split('/').next().unwrap_or_default();
         let in_use = self.in_use.get(provider).map_or(&[][..], Vec::as_slice);
         let reach = Reach::Upstream(upstream);
-        !in_use.is_empty() && self.decide(caller, in_use, reach).is_ok()
+        !in_use.is_empty() && self.standing(caller).decide(in_use, reach).is_ok()
     }
 
     /// What is denied to every caller, as far as it concerns this one.
@@ -232,10 +238,14 @@ impl Policy {
         denies.flat_map(|it| it.to_all(&reached)).collect()
     }
 
-    /// The entry that denies a caller everything, or everyone what is reached for.
-    fn denied(&self, caller: &Caller, reach: Reach<'_>) -> Option<deny::Entry> {
-        let mut denies = self.denies();
-        denies.find_map(|it| it.caller(caller).or_else(|| it.reach(reach)))
+    /// The entry that denies a caller everything.
+    fn denied_caller(&self, caller: &Caller) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.caller(caller))
+    }
+
+    /// The entry that denies everyone what is reached for.
+    fn denied_reach(&self, reach: Reach<'_>) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.reach(reach))
     }
 
     /// The entry that denies everyone a method.
@@ -247,78 +257,6 @@ impl Policy {
     fn denies(&self) -> impl Iterator<Item = &Deny> {
         let besides = self.emergency.as_ref().map(Emergency::deny);
         std::iter::once(&*self.deny).chain(besides)
-    }
-
-    /// The one place where it is decided. Any of the permissions will do; if there
-    /// are none, any caller may.
-    fn decide(
-        &self,
-        caller: &Caller,
-        accepted: &[String],
-        reach: Reach<'_>,
-    ) -> Result<Permit, Denial> {
-        if let Some(entry) = self.denied(caller, reach) {
-            return Err(Denial::by(entry));
-        }
-        let permit = |permission: Option<&String>, roles| Permit {
-            permission: permission.cloned(),
-            accepted: accepted.to_vec(),
-            version: Arc::clone(&self.version),
-            roles,
-        };
-        if accepted.is_empty() {
-            return Ok(permit(None, Vec::new()));
-        }
-        let held = self.held(caller);
-        let mut permission = None;
-        let (mut roles, mut outside) = (Vec::new(), Vec::new());
-        for (at, grants) in &held {
-            let role = &self.roles[*at];
-            let Some(allowing) = accepted.iter().find(|it| role.permits(it)) else {
-                continue;
-            };
-            if !reach.is_within(role) {
-                outside.push(format!("roles.{}.upstreams", role.name));
-                continue;
-            }
-            permission = permission.or(Some(allowing));
-            roles.push(Granted {
-                grant: grants.first().copied().unwrap_or_default(),
-                role: Arc::clone(role),
-            });
-        }
-        if permission.is_some() {
-            return Ok(permit(permission, roles));
-        }
-        let would = |at: &usize| {
-            let role = &self.roles[self.grants.role(*at)];
-            accepted.iter().any(|it| role.permits(it)) && reach.is_within(role)
-        };
-        // it stands in statuses and records, so it is bounded
-        const TOLD: usize = 8;
-        let unshown = self.grants.for_want_of_a_certificate(caller).filter(would);
-        let unshown: Vec<_> = unshown.take(TOLD + 1).collect();
-        let told = unshown.iter().take(TOLD);
-        outside.extend(told.map(|at| format!("grants[{at}].certificate")));
-        if unshown.len() > TOLD {
-            outside.push("and more".to_owned());
-        }
-        let rule = if held.is_empty() && outside.is_empty() {
-            "no grant fits the caller".to_owned()
-        } else if outside.is_empty() {
-            let names: Vec<_> = held.iter().map(|(at, _)| self.roles[*at].name()).collect();
-            format!(
-                "no role of the caller ({}) has {}",
-                names.join(", "),
-                accepted.join(" or ")
-            )
-        } else {
-            format!("outside {}", outside.join(", "))
-        };
-        Err(Denial {
-            missing: accepted.to_vec(),
-            rule,
-        })
     }
 
     /// The places of the roles that a caller holds, each with its grants.
