@@ -3,6 +3,7 @@
 
 mod denied;
 mod found;
+mod looked_through;
 mod renewed;
 
 use std::collections::BTreeSet;
