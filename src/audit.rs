@@ -11,32 +11,44 @@
 
 use std::fmt;
 
+pub mod checkpoint;
 mod error;
-mod files;
 mod filter;
 mod fingerprint;
 mod line;
 mod names;
+pub mod note;
+mod ocsf;
 mod owners;
 mod reader;
+mod reading;
+pub mod receipt;
 mod record;
-mod schema;
 mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
 mod trail;
+pub mod tree;
+mod unresolved;
+mod upkeep;
+pub mod verify;
 mod writer;
 
 pub use error::{Advice, Error};
 pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
 pub use line::line;
-pub use names::{Kind, Outcome, ParseNameError};
+pub use names::{Finding, Kind, Outcome, ParseNameError};
+pub use ocsf::ocsf;
 pub use reader::{Order, Query, Reader, Records, Stored};
-pub use record::{Caller, Peer, Record, Resource};
-pub use settings::{Location, Settings};
-pub use trail::Trail;
+pub use receipt::Receipt;
+pub use record::{Caller, Change, Peer, Pruned, Record, Resource};
+pub(crate) use record::{cut, is_cut};
+pub use settings::{Location, ORIGIN, Settings};
+pub use trail::{Appended, Trail};
+pub use unresolved::Unresolved;
+pub use upkeep::{Mandate, Pruning};
 
 /// A record's place in the trail, counted from 0 without a gap: the order in
 /// which records were committed.

@@ -7,12 +7,12 @@
 //! | a connection is accepted, TLS is spoken | [`server::listen`] |
 //! | the call begins: id, load, its terminal record | [`server::calls`], [`call`] |
 //! | the bearer token becomes a caller | [`auth`] |
-//! | the generated trait hands the typed request on | [`datadog`], [`braintrust`], [`coveo`], [`access`] |
+//! | the generated trait hands the typed request on | [`datadog`], [`braintrust`], [`coveo`], [`access`], [`evidence`] |
 //! | authorize, intend, call, conclude | [`gateway`] |
 //! | … does the policy permit it? | [`policy`] |
 //! | … what is sent, what does the answer mean? | [`datadog`], [`braintrust`], [`coveo`] by [`gateway::operation`] |
 //! | … the REST call itself | [`upstream`] |
-//! | … the durable record | [`audit`] |
+//! | … the durable record | [`audit`], and out of reach: [`checkpoints`] |
 //! | every error becomes a status in one place | [`status`] |
 //!
 //! Beside the way: [`contract`] (generated code and the table of operations),
@@ -27,14 +27,17 @@ pub mod audit;
 pub mod auth;
 pub mod braintrust;
 pub mod call;
+pub mod checkpoints;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod coveo;
 pub mod datadog;
+pub mod evidence;
 pub mod files;
 pub mod gateway;
+mod glob;
 pub mod http;
 pub mod json;
 pub mod live;

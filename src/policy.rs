@@ -37,7 +37,6 @@ mod deny;
 mod emergency;
 mod explanation;
 mod file;
-mod glob;
 mod grants;
 mod index;
 mod permit;
@@ -47,14 +46,14 @@ mod standing;
 mod tests;
 mod upstream;
 
+pub use crate::glob::matches;
 pub use deny::{Denied, What};
 pub use explanation::{Explanation, Question};
 pub use file::Error;
-pub use glob::matches;
 pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
 pub use standing::Standing;
-pub use upstream::Pattern;
+pub use upstream::{Pattern, known_parts};
 
 /// The permission to ask what others may do.
 pub const ACCESS_READ: &str = "keygate_access_read";

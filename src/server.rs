@@ -10,6 +10,7 @@ mod error;
 pub mod listen;
 mod plain;
 mod reload;
+mod retention;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
@@ -20,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
@@ -29,12 +30,14 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     audit::Trail,
     call::Ledger,
+    checkpoints::Publisher,
     clock::Clock,
     config::Config,
     contract::{
         Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            audit::v1::audit_service_server::AuditServiceServer,
             braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
@@ -47,7 +50,7 @@ use crate::{
             },
         },
     },
-    gateway::Gateway,
+    gateway::{Gateway, Reconciler},
     live::Live,
     random::Random,
     tasks::Tasks,
@@ -82,6 +85,7 @@ pub struct Server {
     grace: Duration,
     tasks: Tasks,
     trail: Trail,
+    publisher: Publisher,
     /// Asks for everything to be read anew.
     reload: Arc<Notify>,
 }
@@ -145,9 +149,16 @@ impl Server {
         let live = Live::new(loaded.state);
         let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
+        let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
+        let publisher = publisher.map_err(Error::Checkpoints)?;
         upstreams::follow(&loaded.new, (&clock, &random), &tasks, &metrics);
 
-        let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
+        let closing = CancellationToken::new();
+        let gateway = Arc::new(Gateway::new(
+            contract.clone(),
+            Arc::new(live.clone()),
+            closing.clone(),
+        ));
         let ledger = Ledger {
             trail: trail.clone(),
             clock: clock.clone(),
@@ -155,17 +166,21 @@ impl Server {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };
+        let traced = crate::datadog::tracers()
+            .chain(crate::braintrust::tracers())
+            .chain(crate::coveo::tracers());
+        let reconciler = Reconciler::new(ledger.clone(), Arc::new(live.clone()), traced);
         let calls = calls::Calls::new(calls::Settings {
             contract,
             live: live.clone(),
             ledger,
         });
 
-        let grpc = bind("server.grpc", config.server.grpc).await?;
-        let http = bind("server.http", config.server.http).await?;
-        let addresses = (address(&grpc)?, address(&http)?);
+        let grpc = listen::bind("server.grpc", config.server.grpc).await?;
+        let http = listen::bind("server.http", config.server.http).await?;
+        let addresses = (listen::address(&grpc)?, listen::address(&http)?);
         upstreams::first_look(&loaded.new, &clock).await;
-        let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
+        let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
@@ -193,7 +208,7 @@ impl Server {
         };
         let port = listen::Port {
             live: live.clone(),
-            clock,
+            clock: clock.clone(),
             closing: ending.closing.clone(),
         };
         let (closed, most) = (ending.closed.clone(), config.server.max_connections);
@@ -204,6 +219,8 @@ impl Server {
         });
         let reload = Arc::new(Notify::new());
         let grace = config.server.shutdown_grace;
+        let retention = retention::keep_to(trail.clone(), live.clone(), clock);
+        tasks.spawn_background(retention);
         let running = Running {
             loader,
             live,
@@ -213,6 +230,7 @@ impl Server {
         if let Some(reloader) = Reloader::new(running, config, files) {
             tasks.spawn_background(reloader.run(reload.clone()));
         }
+        tasks.spawn_background(reconciler.run());
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {
@@ -234,6 +252,7 @@ impl Server {
             grace,
             tasks,
             trail,
+            publisher,
             reload,
         })
     }
@@ -282,6 +301,7 @@ impl Server {
                 tracing::warn!("work was still under way when the time to finish was over");
             }
         }
+        self.publisher.finish().await;
         Ok(self.trail.close().await?)
     }
 }
@@ -310,7 +330,11 @@ pub async fn check(
 }
 
 /// All services: the contract's, health and reflection.
-async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
+async fn routes(
+    gateway: &Arc<Gateway>,
+    limit: usize,
+    closing: CancellationToken,
+) -> (Routes, Ending) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut services = vec![""];
     let mut routes = Routes::builder();
@@ -324,6 +348,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
     }
     serve!(
         AccessServiceServer,
+        AuditServiceServer,
         ApiKeyServiceServer,
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
@@ -357,25 +382,8 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         readiness: Readiness::default(),
         health,
         services: services.into(),
-        closing: CancellationToken::new(),
+        closing,
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|fault| Error::Listen {
-        setting,
-        address,
-        fault,
-    })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|fault| Error::Listen {
-        setting: "server",
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        fault,
-    })
 }

@@ -24,7 +24,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::status::code_name;
+use crate::{audit::Finding, status::code_name};
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -87,11 +87,20 @@ struct Figures {
     durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
     upstream: Family<UpstreamLabels, Counter>,
     in_flight: Gauge,
+    unresolved: Gauge,
+    reconciled: Family<FindingLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     loaded_at: Gauge,
     reload_failed: Gauge,
     restart_needed: Gauge,
     own_keys: Family<PlaceLabels, Gauge>,
+    checkpoint_size: Family<OutletLabels, Gauge>,
+    checkpoint_failures: Family<OutletLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutletLabels {
+    outlet: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -129,6 +138,11 @@ struct ReloadLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FindingLabels {
+    finding: &'static str,
+}
+
 const TAKEN: ReloadLabels = ReloadLabels { result: "taken" };
 const REFUSED: ReloadLabels = ReloadLabels { result: "refused" };
 
@@ -162,6 +176,21 @@ impl Metrics {
             upstream.clone(),
         );
         registry.register("calls_in_flight", "Calls under way", in_flight.clone());
+        let (unresolved, reconciled) = (Gauge::default(), Family::default());
+        registry.register(
+            "calls_unresolved",
+            "Changes of which nobody knows yet whether upstream has made them",
+            unresolved.clone(),
+        );
+        registry.register(
+            "calls_reconciled",
+            "Changes of which that was found out later, by what was found",
+            reconciled.clone(),
+        );
+        for finding in Finding::ALL {
+            let finding = finding.name();
+            drop(reconciled.get_or_create(&FindingLabels { finding }));
+        }
         let (reloads, loaded_at) = (Family::default(), Gauge::default());
         let (reload_failed, restart_needed) = (Gauge::default(), Gauge::default());
         registry.register(
@@ -190,6 +219,17 @@ impl Metrics {
             "1 if the gateway knows its own keys at an upstream; until it does, it changes none there by its id",
             own_keys.clone(),
         );
+        let (checkpoint_size, checkpoint_failures) = (Family::default(), Family::default());
+        registry.register(
+            "checkpoint_size",
+            "How many records the newest checkpoint covers that was sent out",
+            checkpoint_size.clone(),
+        );
+        registry.register(
+            "checkpoint_failures",
+            "Checkpoints that could not be sent out",
+            checkpoint_failures.clone(),
+        );
         // there from the start, so that a first failure is a change
         for labels in [TAKEN, REFUSED] {
             drop(reloads.get_or_create(&labels));
@@ -200,11 +240,15 @@ impl Metrics {
             durations,
             upstream,
             in_flight,
+            unresolved,
+            reconciled,
             reloads,
             loaded_at,
             reload_failed,
             restart_needed,
             own_keys,
+            checkpoint_size,
+            checkpoint_failures,
         }))
     }
 
@@ -232,6 +276,19 @@ impl Metrics {
         self.0
             .in_flight
             .set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// Of how many changes it is not known whether upstream has made them.
+    pub fn unresolved(&self, calls: usize) {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        self.0.unresolved.set(calls);
+    }
+
+    /// What was found out of such a change.
+    pub fn reconciled(&self, finding: Finding) {
+        let finding = finding.name();
+        let labels = FindingLabels { finding };
+        self.0.reconciled.get_or_create(&labels).inc();
     }
 
     /// A configuration has come into force, but for so many settings that take a
@@ -264,6 +321,21 @@ impl Metrics {
     /// There is no such upstream any more.
     pub fn own_keys_forgotten(&self, upstream: &str) {
         self.0.own_keys.remove(&PlaceLabels::of(upstream));
+    }
+
+    /// A checkpoint was sent out.
+    pub fn checkpoint_sent(&self, outlet: &'static str, size: u64) {
+        let gauge = self
+            .0
+            .checkpoint_size
+            .get_or_create(&OutletLabels { outlet });
+        gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// A checkpoint could not be sent out.
+    pub fn checkpoint_failed(&self, outlet: &'static str) {
+        let labels = OutletLabels { outlet };
+        self.0.checkpoint_failures.get_or_create(&labels).inc();
     }
 
     /// All figures in the OpenMetrics text format.

@@ -54,6 +54,12 @@ named! {
         Denied = "denied",
         /// The call has ended.
         Outcome = "outcome",
+        /// What became of a call whose outcome was not known.
+        Reconciled = "reconciled",
+        /// Records were removed because their time was over.
+        Pruned = "pruned",
+        /// Fingerprints are made with another key from here on.
+        Rotated = "rotated",
     }
 }
 
@@ -68,6 +74,18 @@ named! {
         NotSent = "not_sent",
         /// It was sent, and what became of it is not known.
         Unknown = "unknown",
+    }
+}
+
+named! {
+    /// What upstream shows of a change whose outcome was not known.
+    Finding {
+        /// It was made.
+        Applied = "applied",
+        /// It was not made.
+        NotApplied = "not_applied",
+        /// What is there can't tell.
+        Ambiguous = "ambiguous",
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, Kind, Outcome};
+use super::{Finding, Fingerprint, Kind, Outcome};
 
 /// The version of the record's format.
 const VERSION: u32 = 1;
@@ -69,9 +69,18 @@ pub struct Record {
     /// Fingerprints of the secrets that the request or the answer held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<Fingerprint>,
+    /// The settings that a change gives to a key that exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// How it ended; in outcomes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// What upstream shows; in reconciled records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
+    /// The id of the outcome that this record settles; in reconciled records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles: Option<String>,
     /// The gRPC code's name: `PERMISSION_DENIED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -90,6 +99,13 @@ pub struct Record {
     /// How many resources a list held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u64>,
+    /// What was removed; in pruned records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
+    /// The version of the key that fingerprints are made with from here on; in
+    /// rotated records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint_key: Option<u32>,
 }
 
 /// A caller whose token was accepted.
@@ -137,6 +153,33 @@ pub struct Resource {
     pub copy_of: Option<String>,
 }
 
+/// A setting that a call changes: what it is to be, and what it was. Values are
+/// told by their fingerprints alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Upstream's name of the setting.
+    pub setting: String,
+    /// What it is to be.
+    pub to: Fingerprint,
+    /// What it was, where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Fingerprint>,
+}
+
+/// What was removed from the trail. Hashes stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Everything before this time was, but for calls of which it is not known how
+    /// they ended: RFC 3339, as the record's own time.
+    pub before: String,
+    /// The position of the first record that was removed.
+    pub from: u64,
+    /// The position behind the last one.
+    pub to: u64,
+    /// How many were removed.
+    pub records: u64,
+}
+
 impl Record {
     /// A record that says nothing yet beyond whose step it is.
     #[must_use]
@@ -158,13 +201,18 @@ impl Record {
             upstream: None,
             resource: None,
             fingerprints: Vec::new(),
+            changes: Vec::new(),
             outcome: None,
+            finding: None,
+            settles: None,
             code: None,
             reason: None,
             upstream_status: None,
             upstream_request_id: None,
             duration_us: None,
             items: None,
+            pruned: None,
+            fingerprint_key: None,
         }
     }
 
@@ -178,27 +226,33 @@ impl Record {
             kind,
             time: timestamp(at),
             outcome: None,
+            finding: None,
+            settles: None,
             code: None,
             reason: None,
             upstream_status: None,
             upstream_request_id: None,
             duration_us: None,
             items: None,
+            pruned: None,
+            fingerprint_key: None,
             ..self.clone()
         }
     }
 
-    /// The result in one word: the outcome's name, or the kind's where there is
-    /// no outcome.
+    /// The result in one word: the outcome's name or the finding's, or the kind's
+    /// where there is neither.
     #[must_use]
     pub fn result(&self) -> &'static str {
-        self.outcome.map_or(self.kind.name(), Outcome::name)
+        let finding = self.finding.map(Finding::name);
+        let outcome = self.outcome.map(Outcome::name);
+        finding.or(outcome).unwrap_or(self.kind.name())
     }
 
-    /// The exact bytes to store, with every text cut to its bound.
-    pub(super) fn encode(mut self) -> Result<Vec<u8>, serde_json::Error> {
+    /// The exact bytes to store. Every text is cut to its bound before.
+    pub(super) fn encode(&mut self) -> Result<Vec<u8>, serde_json::Error> {
         self.bound();
-        serde_json::to_vec(&self)
+        serde_json::to_vec(self)
     }
 
     fn bound(&mut self) {
@@ -219,16 +273,23 @@ impl Record {
             policy_version,
             upstream,
             resource,
+            changes,
             fingerprints: _, // of a fixed size, and as many as upstream answered
             outcome: _,
+            finding: _,
+            settles,
             code,
             reason,
             upstream_status: _,
             upstream_request_id,
             duration_us: _,
             items: _,
+            pruned,
+            fingerprint_key: _,
         } = self;
-        [id, call, time].into_iter().for_each(cut);
+        let before = pruned.as_mut().map(|it| &mut it.before);
+        [id, call, time].into_iter().chain(before).for_each(cut);
+        changes.iter_mut().for_each(|it| cut(&mut it.setting));
         [
             request_id,
             rpc,
@@ -237,6 +298,7 @@ impl Record {
             rule,
             policy_version,
             upstream,
+            settles,
             code,
             reason,
             upstream_request_id,
@@ -283,7 +345,7 @@ impl Record {
 }
 
 /// Cuts a text to its bound, between two characters.
-pub(super) fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     if text.len() > MAX_TEXT {
         let mut end = MAX_TEXT - CUT.len();
         while !text.is_char_boundary(end) {
@@ -294,6 +356,11 @@ pub(super) fn cut(text: &mut String) {
     }
 }
 
+/// Whether the end of a text was cut off.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.ends_with(CUT)
+}
+
 /// A time as records write it. All are equally long, so that their order as
 /// texts is their order in time.
 pub(super) fn timestamp(time: SystemTime) -> String {
@@ -301,4 +368,19 @@ pub(super) fn timestamp(time: SystemTime) -> String {
     let nanos = std::mem::take(&mut time.nanos);
     let seconds = time.to_string();
     format!("{}.{nanos:09}Z", seconds.trim_end_matches('Z'))
+}
+
+/// A record's time in nanoseconds since 1970; 0 if it is none.
+pub(super) fn nanoseconds(text: &str) -> i64 {
+    whole(text.parse().unwrap_or_default())
+}
+
+/// A time in nanoseconds since 1970.
+pub(super) fn nanoseconds_of(time: SystemTime) -> i64 {
+    whole(time.into())
+}
+
+fn whole(time: prost_types::Timestamp) -> i64 {
+    let seconds = time.seconds.saturating_mul(1_000_000_000);
+    seconds.saturating_add(i64::from(time.nanos))
 }

@@ -7,14 +7,19 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::*;
+use super::{
+    store::sqlite::{Sqlite, files},
+    *,
+};
 use crate::{clock::Clock, random::Random};
 
 mod appending;
+mod evidence;
 mod failing;
 mod opening;
 mod reading;
 mod records;
+mod tampering;
 
 struct Folder(tempfile::TempDir);
 
@@ -51,6 +56,8 @@ impl Folder {
 fn settings(path: &Path) -> Settings {
     Settings {
         store: Location::Sqlite(path.to_owned()),
+        origin: ORIGIN.to_owned(),
+        signer: None,
     }
 }
 

@@ -1,36 +1,139 @@
 //! `[audit]`: where the trail is kept, and the key that vouches for it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use rustls::pki_types::PrivateKeyDer;
+use http::Uri;
 
+use super::values::{Endpoint, duration};
 use crate::{
-    audit::{self, Location},
-    pem,
-    settings::{Item, Read, Table},
+    audit::{self, Location, ORIGIN, note},
+    settings::{Document, Fault, Faults, Item, Read, Table},
 };
 
 /// Where the trail is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// The store.
+    /// The store, and what its checkpoints are signed with.
     pub store: audit::Settings,
-    /// An Ed25519 key (PKCS#8, PEM) that signs checkpoints of the trail. It has
-    /// been seen to be one.
-    pub signing_key: Option<PathBuf>,
+    /// Where checkpoints are sent.
+    pub checkpoints: Checkpoints,
+    /// For how long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
+}
+
+/// Where checkpoints are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// To standard output, one JSON object a line.
+    pub stdout: bool,
+    /// To the end of this file.
+    pub file: Option<PathBuf>,
+    /// To this URL, each in a POST.
+    pub url: Option<Uri>,
+    /// Certificates to trust there instead of the machine's (PEM).
+    pub ca: Option<PathBuf>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            stdout: true,
+            file: None,
+            url: None,
+            ca: None,
+        }
+    }
 }
 
 impl Audit {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
         let store = table.required("store");
-        let signing_key = table
-            .item("signing_key")
-            .and_then(|item| item.table(|it| it.required("file")));
+        let origin = table.optional("origin");
+        let origin = origin.map_or_else(|| ORIGIN.to_owned(), |Origin(it)| it);
+        let signer = table.item("signing_key").and_then(|item| {
+            let file = item.table(|it| it.required::<PathBuf>("file"))?;
+            let loaded = note::Signer::load(&file, &origin);
+            loaded.map_err(|fault| item.fault(fault.to_string())).ok()
+        });
+        let checkpoints = table
+            .item("checkpoints")
+            .and_then(|item| item.table(Checkpoints::read));
+        let retention = table.item("retention").is_some().then(|| {
+            let (day, century) = (
+                Duration::from_secs(86_400),
+                Duration::from_secs(86_400 * 36_500),
+            );
+            duration(table, "retention", century, day..=century)
+        });
         Some(Self {
-            store: audit::Settings { store: store? },
-            signing_key: signing_key.map(|SigningKey(path)| path),
+            store: audit::Settings {
+                store: store?,
+                origin,
+                signer,
+            },
+            checkpoints: checkpoints.unwrap_or_default(),
+            retention,
         })
+    }
+
+    /// Reads of a configuration where the trail is kept, and looks at nothing else
+    /// in it.
+    ///
+    /// # Errors
+    /// All the faults that that much has.
+    pub fn load_store(path: &Path) -> Result<audit::Settings, Faults> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Faults(vec![Fault {
+                path: path.display().to_string(),
+                line: None,
+                message: format!("the configuration can't be read: {error}"),
+            }])
+        })?;
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        Document::read(&text, base_dir, |root| {
+            root.entries();
+            root.section("audit", |table| {
+                table.entries();
+                let store = table.required("store");
+                let origin = table.optional("origin").map(|Origin(it)| it);
+                let settings = audit::Settings::at(store?);
+                Some(audit::Settings {
+                    origin: origin.unwrap_or_else(|| settings.origin.clone()),
+                    ..settings
+                })
+            })
+        })
+    }
+}
+
+impl Checkpoints {
+    fn read(table: &mut Table<'_>) -> Option<Self> {
+        let default = Self::default();
+        Some(Self {
+            stdout: table.optional("stdout").unwrap_or(default.stdout),
+            file: table.optional("file"),
+            url: table.optional("url").map(|Endpoint(it)| it),
+            ca: table.optional("ca"),
+        })
+    }
+}
+
+struct Origin(String);
+
+impl Read for Origin {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let origin = item.string()?;
+        match note::Verifier::new(origin, [0; 32]) {
+            Ok(_) => Some(Self(origin.to_owned())),
+            Err(fault) => {
+                item.fault(fault.to_string());
+                None
+            }
+        }
     }
 }
 
@@ -54,27 +157,5 @@ impl Read for Location {
             ));
         }
         Some(location)
-    }
-}
-
-struct SigningKey(PathBuf);
-
-impl Read for SigningKey {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        let path = PathBuf::read(item)?;
-        match pem::private_key(&path) {
-            Ok(PrivateKeyDer::Pkcs8(key))
-                if Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).is_ok() =>
-            {
-                return Some(Self(path));
-            }
-            Err(fault @ pem::Error::Unreadable { .. }) => item.fault(fault.to_string()),
-            _ => item.fault(format!(
-                "{} is not an Ed25519 private key in PKCS#8 PEM; \
-                 `openssl genpkey -algorithm ed25519` makes one",
-                path.display()
-            )),
-        }
-        None
     }
 }

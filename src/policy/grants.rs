@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{glob, index::Index};
-use crate::auth::Caller;
+use super::index::Index;
+use crate::{auth::Caller, glob};
 
 /// How many grants may ask for the same claim, or for subjects that begin the same,
 /// before those of them that also ask for a certificate are found by that. In tests

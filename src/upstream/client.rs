@@ -91,6 +91,13 @@ impl Client {
         &self.settings.name
     }
 
+    /// Whether most of the requests are under way that may be at once: what is not
+    /// urgent should wait.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.slots.available_permits() <= self.settings.max_concurrency / 4
+    }
+
     /// Makes a call that was permitted, until `deadline` at most, and tries again
     /// where that is safe.
     ///
@@ -306,7 +313,8 @@ impl Client {
 
     /// Whether a key is one that it presents itself, by its value or its id, which
     /// may be the same.
-    pub(super) fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
+    #[must_use]
+    pub fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
         let credentials = self.credentials();
         let presents = |secret: &str| {
             let mut all = credentials.iter();
