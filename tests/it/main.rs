@@ -25,6 +25,7 @@ mod load;
 mod main_job;
 mod matrix;
 mod one_time_read;
+mod own_keys;
 mod paths;
 mod policy;
 mod presence;
