@@ -240,6 +240,8 @@ impl Server {
                 );
             }
         });
+        let watched = trail.clone();
+        tasks.spawn_background(async move { watched.watch().await });
         let (failed, watch) = (trail.failed(), ending.clone());
         tasks.spawn_background(async move {
             failed.cancelled().await;

@@ -15,6 +15,8 @@ mod cassettes;
 mod commands;
 mod configuration;
 mod coveo;
+#[cfg(target_os = "linux")]
+mod crash;
 mod credentials;
 mod datadog_v1;
 mod error_table;

@@ -142,7 +142,8 @@ impl Client {
         call: Request<Bytes>,
     ) -> Result<Response<Streaming<Bytes>>, Status> {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.unwrap();
+        let ready = grpc.ready().await;
+        ready.map_err(|it| Status::from_error(it.into()))?;
         let path = format!("/{name}").parse().unwrap();
         grpc.server_streaming(call, path, Raw).await
     }
