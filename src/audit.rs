@@ -31,6 +31,7 @@ mod store;
 mod tests;
 mod trail;
 pub mod tree;
+mod unresolved;
 mod upkeep;
 pub mod verify;
 mod writer;
@@ -38,14 +39,16 @@ mod writer;
 pub use error::{Advice, Error};
 pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
-pub use line::line;
+pub use line::{line, plain_json};
 pub use names::{Finding, Kind, Outcome, ParseNameError};
 pub use ocsf::ocsf;
 pub use reader::{Order, Query, Reader, Records, Stored};
 pub use receipt::Receipt;
-pub use record::{Caller, Peer, Pruned, Record, Resource};
+pub use record::{Caller, Change, Peer, Pruned, Record, Resource};
+pub(crate) use record::{cut, is_cut};
 pub use settings::{Location, ORIGIN, Settings};
 pub use trail::{Appended, Trail};
+pub use unresolved::Unresolved;
 pub use upkeep::{Mandate, Pruning};
 
 /// A record's place in the trail, counted from 0 without a gap: the order in

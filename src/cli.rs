@@ -53,7 +53,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Permissions(permissions::Args),
     Policy(policy::Args),
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
 }
 
 /// Runs a command line, whose first word is the program's name. Messages go to

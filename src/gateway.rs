@@ -3,14 +3,18 @@
 //! its own. What it decides and calls with ([`Setup`]) comes with each call.
 
 pub mod answers;
+mod changes;
 pub mod interpret;
 mod local;
+mod masters;
 mod narrow;
 pub mod operation;
+pub mod reconcile;
 pub mod request;
 pub mod revocation;
 pub mod service;
 pub mod stream;
+pub mod trace;
 mod work;
 
 use std::{
@@ -23,6 +27,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 pub use local::Outlet;
 pub use operation::{Operation, Plan};
+pub use reconcile::Reconciler;
 pub(crate) use service::service;
 pub use stream::{Items, Pages};
 
@@ -206,7 +211,8 @@ impl Gateway {
         let denied = |denial| call.note_denial(denial, policy.version());
 
         // who may not do this anywhere learns nothing about the request
-        let permit = policy.authorize(caller, operation, None).map_err(denied)?;
+        let standing = policy.standing(caller);
+        let permit = standing.authorize(operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let address = O::address(&request).map_err(invalid)?;
         let upstream = match setup.upstreams.choose(&address) {
@@ -220,8 +226,8 @@ impl Gateway {
             }
         };
         call.note(|record| record.upstream = Some(upstream.clone()));
-        let permit = policy
-            .authorize(caller, operation, Some(&upstream))
+        let permit = standing
+            .authorize(operation, Some(&upstream))
             .map_err(denied)?;
         call.note_permit(&permit);
         let client = setup.upstreams.client(&upstream);
@@ -235,6 +241,7 @@ impl Gateway {
             contract: self.contract.clone(),
             source: self.source.clone(),
             client: client.clone(),
+            upstreams: setup.upstreams.clone(),
             effect: operation.effect,
             decision: Decision {
                 policy: policy.clone(),

@@ -10,6 +10,7 @@ mod error;
 pub mod listen;
 mod plain;
 mod reload;
+mod retention;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
@@ -20,14 +21,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    audit::Trail,
+    audit::{self, Trail},
     call::Ledger,
     checkpoints::Publisher,
     clock::Clock,
@@ -36,6 +37,7 @@ use crate::{
         Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            audit::v1::audit_service_server::AuditServiceServer,
             braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
@@ -48,7 +50,7 @@ use crate::{
             },
         },
     },
-    gateway::Gateway,
+    gateway::{Gateway, Reconciler},
     live::Live,
     random::Random,
     tasks::Tasks,
@@ -131,6 +133,22 @@ impl Server {
         clock: Clock,
         random: Random,
     ) -> Result<Self, Error> {
+        Self::start_on(Trail::open, config, logs, clock, random).await
+    }
+
+    /// Starts a server on a trail that is opened otherwise than by its settings: for
+    /// a benchmark that holds the cost of a trail against none.
+    ///
+    /// # Errors
+    /// [`Error`] if anything that it needs is not as it has to be.
+    #[doc(hidden)]
+    pub async fn start_on(
+        open: fn(&audit::Settings, Clock, Random) -> Result<Trail, audit::Error>,
+        config: Config,
+        logs: Logs,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
         let loader = Loader {
@@ -141,13 +159,15 @@ impl Server {
         };
         // before anything is read: what changes from now on is noticed
         let files = Files::of(&config).await;
-        let loaded = loader.load(&config, None).await.map_err(Error::Faults)?;
+        let loaded = loader.load(&config, None).await;
+        let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
         loaded.remark();
         let live = Live::new(loaded.state);
-        let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
+        let trail = open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
         let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
         let publisher = publisher.map_err(Error::Checkpoints)?;
+        upstreams::follow(&loaded.new, (&clock, &random), &tasks, &metrics);
 
         let closing = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(
@@ -162,15 +182,20 @@ impl Server {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };
+        let traced = crate::datadog::tracers()
+            .chain(crate::braintrust::tracers())
+            .chain(crate::coveo::tracers());
+        let reconciler = Reconciler::new(ledger.clone(), Arc::new(live.clone()), traced);
         let calls = calls::Calls::new(calls::Settings {
             contract,
             live: live.clone(),
             ledger,
         });
 
-        let grpc = bind("server.grpc", config.server.grpc).await?;
-        let http = bind("server.http", config.server.http).await?;
-        let addresses = (address(&grpc)?, address(&http)?);
+        let grpc = listen::bind("server.grpc", config.server.grpc).await?;
+        let http = listen::bind("server.http", config.server.http).await?;
+        let addresses = (listen::address(&grpc)?, listen::address(&http)?);
+        upstreams::first_look(&loaded.new, &clock).await;
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
@@ -210,6 +235,8 @@ impl Server {
         });
         let reload = Arc::new(Notify::new());
         let grace = config.server.shutdown_grace;
+        let retention = retention::keep_to(trail.clone(), live.clone(), clock);
+        tasks.spawn_background(retention);
         let running = Running {
             loader,
             live,
@@ -219,6 +246,7 @@ impl Server {
         if let Some(reloader) = Reloader::new(running, config, files) {
             tasks.spawn_background(reloader.run(reload.clone()));
         }
+        tasks.spawn_background(reconciler.run());
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {
@@ -315,7 +343,7 @@ pub async fn check(
     };
     let loaded = loader.load(config, None).await;
     loader.tasks.stop();
-    let loaded = loaded.map_err(Error::Faults)?;
+    let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
     Ok(loaded.remarks)
 }
 
@@ -338,6 +366,7 @@ async fn routes(
     }
     serve!(
         AccessServiceServer,
+        AuditServiceServer,
         ApiKeyServiceServer,
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,
@@ -375,21 +404,4 @@ async fn routes(
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|fault| Error::Listen {
-        setting,
-        address,
-        fault,
-    })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|fault| Error::Listen {
-        setting: "server",
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        fault,
-    })
 }

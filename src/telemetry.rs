@@ -24,7 +24,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::status::code_name;
+use crate::{audit::Finding, status::code_name};
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +87,13 @@ struct Figures {
     durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
     upstream: Family<UpstreamLabels, Counter>,
     in_flight: Gauge,
+    unresolved: Gauge,
+    reconciled: Family<FindingLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     loaded_at: Gauge,
     reload_failed: Gauge,
     restart_needed: Gauge,
+    own_keys: Family<PlaceLabels, Gauge>,
     checkpoint_size: Family<OutletLabels, Gauge>,
     checkpoint_failures: Family<OutletLabels, Counter>,
 }
@@ -118,8 +121,26 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PlaceLabels {
+    upstream: String,
+}
+
+impl PlaceLabels {
+    fn of(upstream: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReloadLabels {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FindingLabels {
+    finding: &'static str,
 }
 
 const TAKEN: ReloadLabels = ReloadLabels { result: "taken" };
@@ -155,6 +176,21 @@ impl Metrics {
             upstream.clone(),
         );
         registry.register("calls_in_flight", "Calls under way", in_flight.clone());
+        let (unresolved, reconciled) = (Gauge::default(), Family::default());
+        registry.register(
+            "calls_unresolved",
+            "Changes of which nobody knows yet whether upstream has made them",
+            unresolved.clone(),
+        );
+        registry.register(
+            "calls_reconciled",
+            "Changes of which that was found out later, by what was found",
+            reconciled.clone(),
+        );
+        for finding in Finding::ALL {
+            let finding = finding.name();
+            drop(reconciled.get_or_create(&FindingLabels { finding }));
+        }
         let (reloads, loaded_at) = (Family::default(), Gauge::default());
         let (reload_failed, restart_needed) = (Gauge::default(), Gauge::default());
         registry.register(
@@ -177,6 +213,12 @@ impl Metrics {
             "How many settings have changed that take a restart",
             restart_needed.clone(),
         );
+        let own_keys = Family::default();
+        registry.register(
+            "own_keys_known",
+            "1 if the gateway knows its own keys at an upstream; until it does, it changes none there by its id",
+            own_keys.clone(),
+        );
         let (checkpoint_size, checkpoint_failures) = (Family::default(), Family::default());
         registry.register(
             "checkpoint_size",
@@ -198,10 +240,13 @@ impl Metrics {
             durations,
             upstream,
             in_flight,
+            unresolved,
+            reconciled,
             reloads,
             loaded_at,
             reload_failed,
             restart_needed,
+            own_keys,
             checkpoint_size,
             checkpoint_failures,
         }))
@@ -233,6 +278,19 @@ impl Metrics {
             .set(i64::try_from(calls).unwrap_or(i64::MAX));
     }
 
+    /// Of how many changes it is not known whether upstream has made them.
+    pub fn unresolved(&self, calls: usize) {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        self.0.unresolved.set(calls);
+    }
+
+    /// What was found out of such a change.
+    pub fn reconciled(&self, finding: Finding) {
+        let finding = finding.name();
+        let labels = FindingLabels { finding };
+        self.0.reconciled.get_or_create(&labels).inc();
+    }
+
     /// A configuration has come into force, but for so many settings that take a
     /// restart.
     pub fn configuration_taken(&self, at: SystemTime, fixed: usize) {
@@ -252,6 +310,17 @@ impl Metrics {
     pub fn configuration_refused(&self) {
         self.0.reloads.get_or_create(&REFUSED).inc();
         self.0.reload_failed.set(1);
+    }
+
+    /// Whether it is known which keys at an upstream are our own.
+    pub fn own_keys(&self, upstream: &str, are_known: bool) {
+        let figure = self.0.own_keys.get_or_create(&PlaceLabels::of(upstream));
+        figure.set(are_known.into());
+    }
+
+    /// There is no such upstream any more.
+    pub fn own_keys_forgotten(&self, upstream: &str) {
+        self.0.own_keys.remove(&PlaceLabels::of(upstream));
     }
 
     /// A checkpoint was sent out.

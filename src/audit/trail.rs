@@ -13,6 +13,7 @@ use tokio::sync::{
     oneshot, watch,
 };
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use super::{
     Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Reader, Receipt,
@@ -57,6 +58,8 @@ struct Inner {
     questions: mpsc::Sender<Question>,
     readers: Readers,
     fingerprinter: Fingerprinter,
+    /// Only what a benchmark compares with keeps nothing.
+    keeps: bool,
     failure: Failure,
     ended: CancellationToken,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -134,9 +137,38 @@ impl Trail {
             questions,
             readers: Readers::default(),
             fingerprinter,
+            keeps: true,
             failure,
             ended,
             writer: Mutex::new(Some(writer)),
+            clock,
+            random,
+        })))
+    }
+
+    /// A trail that keeps nothing, and says at once that it did: what a benchmark
+    /// holds the cost of a trail against. No setting leads here.
+    ///
+    /// # Errors
+    /// None; it is made in the place of [`Self::open`].
+    #[doc(hidden)]
+    pub fn unkept(settings: &Settings, clock: Clock, random: Random) -> Result<Self, Error> {
+        tracing::warn!("nothing of what is done here is recorded: this is a benchmark");
+        let key = Zeroizing::new(random.bytes::<32>().to_vec());
+        let fingerprinter = Fingerprinter::new(&[(1, key)]).ok_or(Error::Closed)?;
+        let ended = CancellationToken::new();
+        ended.cancel();
+        Ok(Self(Arc::new(Inner {
+            settings: settings.clone(),
+            head: watch::channel(Frontier::default()).1,
+            queue: mpsc::channel(1).0,
+            questions: mpsc::channel(1).0,
+            readers: Readers::default(),
+            fingerprinter,
+            keeps: false,
+            failure: Failure::default(),
+            ended,
+            writer: Mutex::new(None),
             clock,
             random,
         })))
@@ -193,6 +225,12 @@ impl Trail {
         if inner.failure.get().is_some() && !(inner.failure.pays() && may_be_owed()) {
             return Err(inner.failure.refusal());
         }
+        if !inner.keeps {
+            return Ok(Appended {
+                position: Position(0),
+                receipts: Vec::new(),
+            });
+        }
         let (acknowledge, acknowledged) = oneshot::channel();
         let waiter = Waiter {
             acknowledge,
@@ -209,6 +247,9 @@ impl Trail {
     /// Appends entries that nobody can wait for, as when a call is dropped. It never
     /// blocks. If the entries can't even be queued, the trail has failed.
     pub fn append_detached(&self, entries: Vec<Entry>) {
+        if !self.0.keeps {
+            return;
+        }
         let command = Command::Append(entries, None);
         let (command, cause) = match self.0.queue.try_send(command) {
             Ok(()) => return,

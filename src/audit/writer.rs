@@ -165,14 +165,16 @@ type Piece = (Vec<Entry>, Option<Waiter>);
 
 /// What was not written, and why.
 struct Unwritten {
-    error: Error,
+    error: Box<Error>,
     pieces: Vec<Piece>,
 }
 
 impl From<Error> for Unwritten {
     fn from(error: Error) -> Self {
-        let pieces = Vec::new();
-        Self { error, pieces }
+        Self {
+            error: Box::new(error),
+            pieces: Vec::new(),
+        }
     }
 }
 
@@ -212,7 +214,7 @@ impl Writer {
             if let Err(Unwritten { error, pieces }) = written {
                 let pays = error.is_full();
                 // Before the waiters are dropped, which tells them to look.
-                failure.set(error);
+                failure.set(*error);
                 if pays {
                     self.pay(pieces, queue);
                 }
@@ -295,8 +297,10 @@ impl Writer {
                 let pieces = waiting
                     .into_iter()
                     .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
-                let pieces = pieces.collect();
-                return Err(Unwritten { error, pieces });
+                return Err(Unwritten {
+                    pieces: pieces.collect(),
+                    error: Box::new(error),
+                });
             }
         };
         self.debts.written(&batch);

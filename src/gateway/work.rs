@@ -9,9 +9,8 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, Operation, Plan, Result, conclude, interpret,
-    narrow::out_of_reach,
-    operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _},
+    Failure, Operation, Plan, Result, changes, conclude, interpret,
+    operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _, found},
     revocation::{Decision, Revocation, Source},
     unrecorded,
 };
@@ -22,7 +21,7 @@ use crate::{
     contract::{Contract, Effect},
     policy::{self, Touch},
     status::Error,
-    upstream::{Answer, Client, Request},
+    upstream::{self, Answer, Client, Registry, Request},
 };
 
 /// The part of a call that outlives its caller.
@@ -32,6 +31,8 @@ pub(super) struct Work<O: Operation> {
     pub(super) contract: Arc<Contract>,
     pub(super) source: Arc<dyn Source>,
     pub(super) client: Arc<Client>,
+    /// All that there are.
+    pub(super) upstreams: Arc<Registry>,
     pub(super) effect: Effect,
     /// What has been decided about it last.
     pub(super) decision: Decision,
@@ -140,11 +141,7 @@ impl<O: Operation> Work<O> {
     /// before upstream does anything. Tells whether they are the caller's own,
     /// where that matters.
     async fn authorize_key(&mut self) -> Result<bool> {
-        if let Target::Secret(secret) = &self.plan.target
-            && self.client.presents(secret.expose_secret())
-        {
-            self.noted::<()>(Err(out_of_reach()))?;
-        }
+        self.spare_masters().await?;
         let mut touched = self.touched(Vec::new());
         let mut owned = self.owned(&touched).await?;
         for own in &owned {
@@ -155,6 +152,7 @@ impl<O: Operation> Work<O> {
             && self.needs(&inspect)
         {
             let found = self.inspect(inspect).await?;
+            self.spare_found(&found)?;
             touched = self.touched(found);
             if matches!(self.plan.target, Target::Replacement) {
                 owned = self.owned(&touched).await?;
@@ -216,10 +214,11 @@ impl<O: Operation> Work<O> {
     fn needs(&self, inspect: &Inspect) -> bool {
         let is_found = matches!(self.plan.target, Target::Replacement);
         let is_kept = self.plan.scopes == Scopes::Unchanged;
+        // what is replaced is known by its name alone: our own key may have it
         inspect.complete.is_some()
+            || is_found
             || self.decision.permit.needs_name()
             || (is_kept && self.decision.permit.needs_scopes())
-            || (is_found && self.decision.permit.needs_owner())
     }
 
     /// What upstream has now.
@@ -227,7 +226,7 @@ impl<O: Operation> Work<O> {
         let Inspect { request, complete } = inspect;
         let deadline = self.deadline.from(self.call.started());
         let call = self.client.call(&self.decision.permit, &request, deadline);
-        let answer = interpret::answer::<O>(&self.client, &request, call.await, false, &self.call);
+        let answer = self.interpret(&request, call.await, false);
         // the change itself was not sent, whatever became of this
         let answer = answer.map_err(|it| Failure::from(it.error))?;
         if let Some(complete) = complete {
@@ -237,7 +236,24 @@ impl<O: Operation> Work<O> {
             })?;
             self.plan.request.body = Some(body);
         }
-        Ok(O::Vendor::found(&answer.body))
+        self.note_before(&answer.body);
+        Ok(found::<O::Vendor>(&answer.body))
+    }
+
+    /// The record tells what the settings of the one key were that is changed.
+    fn note_before(&self, body: &[u8]) {
+        if !matches!(self.plan.target, Target::Key(_) | Target::Secret(_)) {
+            return;
+        }
+        let keys = O::Vendor::keys(body).unwrap_or_default();
+        let Some(key) = keys.first() else { return };
+        let trail = &self.call.ledger().trail;
+        self.call.note(|record| {
+            for change in &mut record.changes {
+                let value = O::Vendor::setting(key, &change.setting);
+                change.from = value.and_then(|it| changes::before(&change.setting, it, trail));
+            }
+        });
     }
 
     /// The keys that exist and that the call touches, with what was found of them.
@@ -345,8 +361,29 @@ impl<O: Operation> Work<O> {
                 }
             }
         };
-        let is_mutation = self.is_mutation();
-        interpret::answer::<O>(&self.client, request, result, is_mutation, &self.call)
+        self.interpret(request, result, self.is_mutation())
+    }
+
+    /// What an answer means. The record tells of it.
+    fn interpret(
+        &self,
+        request: &Request,
+        result: std::result::Result<Answer, upstream::Error>,
+        is_mutation: bool,
+    ) -> Result<Answer> {
+        let asked = interpret::Asked {
+            client: &self.client,
+            request,
+            call: &self.call.id(),
+            is_mutation,
+            metrics: &self.call.ledger().metrics,
+        };
+        let (told, answer) = interpret::answer::<O::Vendor>(&asked, result);
+        self.call.note(|record| {
+            record.upstream_status = told.status;
+            record.upstream_request_id = told.request_id;
+        });
+        answer
     }
 
     pub(super) fn read(&self, answer: &Answer) -> Result<O::Response> {

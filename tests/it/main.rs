@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
+mod audit_service;
 mod braintrust;
 mod canaries;
 mod cassettes;
@@ -19,15 +20,19 @@ mod crash;
 mod credentials;
 mod datadog_v1;
 mod error_table;
+mod evidence;
 mod generated_client;
+mod investigation;
 mod load;
 mod main_job;
 mod matrix;
 mod one_time_read;
+mod own_keys;
 mod paths;
 mod policy;
 mod presence;
 mod readme;
+mod reconcile;
 mod reload;
 mod retries;
 mod sandbox;

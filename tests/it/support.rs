@@ -7,6 +7,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod message;
 pub(crate) mod node;
+pub(crate) mod own_keys;
 pub(crate) mod packages;
 pub(crate) mod python;
 pub(crate) mod serve;

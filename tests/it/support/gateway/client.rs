@@ -33,6 +33,8 @@ pub(crate) struct Answer {
     pub(crate) result: Result<(), Status>,
     /// The request id that came back, if the call got that far.
     pub(crate) request_id: Option<String>,
+    /// The receipts that came behind the answer: their texts.
+    pub(crate) receipts: Vec<String>,
 }
 
 impl Answer {
@@ -152,6 +154,7 @@ impl Client {
             messages: Vec::new(),
             result: Ok(()),
             request_id: None,
+            receipts: Vec::new(),
         };
         match self.open(name, call).await {
             Ok(response) => {
@@ -167,9 +170,15 @@ impl Client {
                         Err(status) => break Err(status),
                     }
                 };
+                let trailers = match &answer.result {
+                    Ok(()) => messages.trailers().await.unwrap_or_default(),
+                    Err(status) => Some(status.metadata().clone()),
+                };
+                answer.receipts = trailers.iter().flat_map(receipts).collect();
             }
             Err(status) => {
                 answer.request_id = request_id(status.metadata());
+                answer.receipts = receipts(status.metadata());
                 answer.result = Err(status);
             }
         }
@@ -180,6 +189,12 @@ impl Client {
 fn request_id(metadata: &MetadataMap) -> Option<String> {
     let id = metadata.get("x-request-id")?;
     Some(id.to_str().unwrap().to_owned())
+}
+
+fn receipts(metadata: &MetadataMap) -> Vec<String> {
+    let all = metadata.get_all_bin("keygate-receipt-bin").iter();
+    let texts = all.map(|it| String::from_utf8(it.to_bytes().unwrap().to_vec()));
+    texts.map(Result::unwrap).collect()
 }
 
 /// A message as its bytes.
