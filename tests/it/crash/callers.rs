@@ -219,7 +219,8 @@ fn methods() -> (Vec<&'static Operation>, Vec<&'static Operation>) {
 /// Whether it takes one id, of something that can be made, or none; and answers
 /// with little.
 fn is_simple(operation: &Operation) -> bool {
-    let listed = ["List", "Stream"];
+    // a stream's record comes when it ends, after what it tells
+    let listed = ["List", "Stream", "Watch"];
     if listed.iter().any(|it| operation.rpc.starts_with(it)) {
         return operation.method == "keygate.datadog.v2.ApiKeyService/ListApiKeys";
     }
