@@ -31,7 +31,10 @@ pub use mask::Mask;
 
 /// How a vendor finds its ids of the credentials that are presented to it.
 #[derive(Clone, Copy)]
-pub struct Seek(pub for<'a> fn(&'a Look<'a>) -> BoxFuture<'a, Result<Vec<String>, Miss>>);
+pub struct Seek(pub for<'a> fn(&'a Look<'a>) -> Seeking<'a>);
+
+/// The ids that are being found.
+pub type Seeking<'a> = BoxFuture<'a, Result<Vec<String>, Miss>>;
 
 impl fmt::Debug for Seek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -78,12 +78,12 @@ async fn of_keys_that_look_alike_none_is_said_to_be_the_one() {
 /// The id of the key of this name that was made last.
 fn newest(state: &serde_json::Value, name: &str) -> String {
     let lists = state.as_object().unwrap().values();
-    let keys = lists.filter_map(serde_json::Value::as_array).flatten();
+    let mut keys = lists.filter_map(serde_json::Value::as_array).flatten();
     let of_name = |it: &&serde_json::Value| {
         let names = ["name", "displayName", "display_name"];
         it.get("id").is_some() && names.iter().any(|member| it[member] == name)
     };
-    let newest = keys.filter(of_name).next_back().unwrap();
+    let newest = keys.rfind(of_name).unwrap();
     newest["id"].as_str().unwrap().to_owned()
 }
 
