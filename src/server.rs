@@ -28,7 +28,7 @@ use tonic::{server::NamedService, service::Routes, transport::server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    audit::Trail,
+    audit::{self, Trail},
     call::Ledger,
     checkpoints::Publisher,
     clock::Clock,
@@ -133,6 +133,22 @@ impl Server {
         clock: Clock,
         random: Random,
     ) -> Result<Self, Error> {
+        Self::start_on(Trail::open, config, logs, clock, random).await
+    }
+
+    /// Starts a server on a trail that is opened otherwise than by its settings: for
+    /// a benchmark that holds the cost of a trail against none.
+    ///
+    /// # Errors
+    /// [`Error`] if anything that it needs is not as it has to be.
+    #[doc(hidden)]
+    pub async fn start_on(
+        open: fn(&audit::Settings, Clock, Random) -> Result<Trail, audit::Error>,
+        config: Config,
+        logs: Logs,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
         let loader = Loader {
@@ -147,7 +163,7 @@ impl Server {
         let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
         loaded.remark();
         let live = Live::new(loaded.state);
-        let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
+        let trail = open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
         let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
         let publisher = publisher.map_err(Error::Checkpoints)?;
@@ -240,6 +256,8 @@ impl Server {
                 );
             }
         });
+        let watched = trail.clone();
+        tasks.spawn_background(async move { watched.watch().await });
         let (failed, watch) = (trail.failed(), ending.clone());
         tasks.spawn_background(async move {
             failed.cancelled().await;

@@ -15,10 +15,10 @@ mod redact;
 pub mod registry;
 pub mod retry;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use secrecy::SecretString;
 
 pub use client::{Client, Settings};
@@ -74,6 +74,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What upstream's clock showed, to the second.
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        let date = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(date).ok()
+    }
+
     /// Upstream's own id of the request, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {

@@ -29,12 +29,12 @@ pub use follow::follow;
 pub use look::Look;
 pub use mask::Mask;
 
+/// The ids that were found, in time.
+pub type Found<'a> = BoxFuture<'a, Result<Vec<String>, Miss>>;
+
 /// How a vendor finds its ids of the credentials that are presented to it.
 #[derive(Clone, Copy)]
-pub struct Seek(pub for<'a> fn(&'a Look<'a>) -> Seeking<'a>);
-
-/// The ids that are being found.
-pub type Seeking<'a> = BoxFuture<'a, Result<Vec<String>, Miss>>;
+pub struct Seek(pub for<'a> fn(&'a Look<'a>) -> Found<'a>);
 
 impl fmt::Debug for Seek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,9 +15,12 @@ mod cassettes;
 mod commands;
 mod configuration;
 mod coveo;
+#[cfg(target_os = "linux")]
+mod crash;
 mod credentials;
 mod datadog_v1;
 mod error_table;
+mod evidence;
 mod generated_client;
 mod investigation;
 mod load;

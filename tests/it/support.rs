@@ -1,6 +1,8 @@
 //! What the tests share.
 
 pub(crate) mod clock;
+#[cfg(target_os = "linux")]
+pub(crate) mod disk;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod message;
