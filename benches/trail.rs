@@ -1,225 +1,283 @@
-//! What it costs to search a large trail, by `cargo bench --bench trail`.
+//! What a trail does by itself, by `cargo bench --bench trail`: records a second,
+//! and how long those wait who verify, search and open a long one.
 //!
-//! It fills a trail with as many records as `KEYGATE_BENCH_RECORDS` says (200,000;
-//! the target is about 10,000,000), half of them under one fingerprint key and half
-//! under the next. Then it asks as an investigator would, with the program itself. It
-//! ends with 1 if a leaked key is not found in time. `KEYGATE_BENCH_FOLDER` keeps the
-//! trail there, and takes one that is there.
+//! `--records N` says how long it is (10000000 is what the targets are told for;
+//! fewer are held to as much less), `--store URL` where (a trail that is there is
+//! taken as it is, and stays), `--only PART` leaves the others out: `append`,
+//! `verify`, `search`. It ends with 1 if a target is missed.
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "it is a program for the person who reads its figures"
 )]
 
-use std::{
-    env, fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
-    time::{Duration, Instant, SystemTime},
-};
+#[path = "trail/command.rs"]
+mod command;
+#[path = "cost/figures.rs"]
+mod figures;
+#[path = "trail/records.rs"]
+mod records;
 
+use std::{cell::Cell, path::Path, process::ExitCode, time::Duration};
+
+use futures_util::{StreamExt as _, future::join_all, stream};
 use keygate::{
-    audit::{
-        Caller, Entry, Kind, Location, Mandate, Outcome, Peer, Reader, Resource, Settings, Trail,
-    },
-    clock::{Clock, Source},
+    audit::{Location, ORIGIN, Reader, Settings, Trail, checkpoint::Checkpoint, note},
+    clock::Clock,
     random::Random,
 };
+use secrecy::ExposeSecret as _;
 
-/// What a search for a leaked key may take.
-const TARGET: Duration = Duration::from_secs(1);
+use command::Keygate;
+use figures::{Disk, micros, percentile};
+use records::{LEAKED, Maker};
 
-/// The leaked key, and how many records have it.
-const LEAKED: &str = "0123456789abcdef0123456789abcdef";
-const TIMES: u64 = 40;
+/// How long it may take to verify ten million records.
+const VERIFY: Duration = Duration::from_secs(60);
+/// How long a search for a leaked key may take, however long the trail is.
+const SEARCH: Duration = Duration::from_secs(1);
+const TEN_MILLION: u64 = 10_000_000;
+/// How many records are handed over at once where a trail is filled.
+const PIECE: u64 = 2000;
 
-/// How many keys all the other records are about.
-const KEYS: u64 = 200_000;
-
-/// How many records are appended in one piece.
-const PIECE: u64 = 20_000;
-
-/// A clock that goes 100 ms a record, so that a trail has a history.
-#[derive(Clone)]
-struct History(std::sync::Arc<std::sync::atomic::AtomicU64>, SystemTime);
-
-impl Source for History {
-    fn now(&self) -> SystemTime {
-        let passed = self.0.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
-        self.1 + Duration::from_millis(passed)
-    }
-
-    fn instant(&self) -> Instant {
-        Clock::system().instant()
-    }
+struct Bench {
+    clock: Clock,
+    missed: Cell<bool>,
 }
 
-/// A record as calls leave them: every fourth is about a key, and has its fingerprint.
-fn record(trail: &Trail, at: u64, all: u64) -> Entry {
-    let mut record = trail.record(Kind::Outcome, "");
-    record.call.clone_from(&record.id);
-    record.request_id = Some(record.id.clone());
-    record.outcome = Some(Outcome::Succeeded);
-    record.caller = Some(Caller {
-        issuer: "https://issuer.example".to_owned(),
-        subject: format!("system:serviceaccount:team-{}:api", at % 500),
-        claims: vec!["admin".to_owned()],
-        token_id: None,
-    });
-    record.peer = Some(Peer {
-        address: "192.0.2.7:4711".to_owned(),
-        certificate: None,
-    });
-    let about_a_key = at % 4 == 0;
-    let (rpc, effect) = match about_a_key {
-        true => ("GetApiKey", "reveal"),
-        false => ("ListApiKeys", "read"),
-    };
-    record.rpc = Some(format!("keygate.datadog.v2.ApiKeyService/{rpc}"));
-    record.effect = Some(effect.to_owned());
-    record.permission = Some("api_keys_read".to_owned());
-    record.rule = Some("grants[0] roles.admin".to_owned());
-    record.upstream = Some("datadog/us1/main".to_owned());
-    record.code = Some("OK".to_owned());
-    record.upstream_status = Some(200);
-    record.duration_us = Some(1234);
-    if about_a_key {
-        // in an order that no index likes
-        let key = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
-        let leaked = at % (all / TIMES / 4 * 4) == 0 && at / (all / TIMES / 4 * 4) < TIMES;
-        let secret = match leaked {
-            true => LEAKED.to_owned(),
-            false => format!("secret-{key}"),
-        };
-        record.fingerprints = vec![trail.fingerprint(&secret)];
-        record.resource = Some(Resource {
-            resource_type: Some("api_key".to_owned()),
-            id: Some(format!("{key:08x}-0000-4000-8000-000000000000")),
-            ..Resource::default()
-        });
-    }
-    Entry::from(record)
-}
-
-async fn fill(settings: &Settings, count: u64) {
-    let begun = Clock::system().instant();
-    let start = Clock::system().now() - Duration::from_millis(100 * count);
-    let clock = Clock::from_source(History(std::sync::Arc::default(), start));
-    let mut at = 0;
-    for end in [count / 2, count] {
-        let trail = Trail::open(settings, clock.clone(), Random::system()).unwrap();
-        while at < end {
-            let piece = at..(at + PIECE).min(end);
-            at = piece.end;
-            let entries = piece.map(|it| record(&trail, it, count)).collect();
-            trail.append_all(entries).await.unwrap();
-            if at % (50 * PIECE) == 0 {
-                println!("  {at} records after {:.0?}", begun.elapsed());
-            }
+impl Bench {
+    fn verdict(&self, met: bool) -> &'static str {
+        if !met {
+            self.missed.set(true);
         }
-        if end < count {
-            let mandate = Mandate {
-                caller: None,
-                rule: "a bench".to_owned(),
-            };
-            trail.rotate_fingerprint_key(mandate).await.unwrap();
-        }
-        trail.close().await.unwrap();
+        if met { "met" } else { "MISSED" }
     }
-    let took = begun.elapsed();
-    println!(
-        "filled with {count} records in {took:.0?}: {:.0} a second",
-        count as f64 / took.as_secs_f64()
-    );
-}
 
-/// Runs `keygate audit list`. How many records it finds, and how long it takes.
-fn list(store: &str, args: &[&str], input: &str) -> (u64, Duration) {
-    let begun = Clock::system().instant();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["audit", "list", "--limit", "1000000", "--store", store])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let took = begun.elapsed();
-    assert!(output.status.success());
-    let lines = output.stdout.iter().filter(|it| **it == b'\n').count();
-    (lines as u64, took)
-}
-
-fn size(folder: &Path) -> u64 {
-    let files = fs::read_dir(folder).unwrap();
-    files.map(|it| it.unwrap().metadata().unwrap().len()).sum()
+    fn time<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
+        let started = self.clock.instant();
+        let done = work();
+        (done, self.clock.instant() - started)
+    }
 }
 
 fn main() -> ExitCode {
-    let count = env::var("KEYGATE_BENCH_RECORDS").map_or(200_000, |it| it.parse().unwrap());
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = env::var_os("KEYGATE_BENCH_FOLDER");
-    let folder = folder.map_or_else(|| temporary.path().to_owned(), PathBuf::from);
-    let store = format!("sqlite:{}", folder.join("trail.db").display());
-    let settings = Settings::at(store.parse::<Location>().unwrap());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|it| it == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let records = value("--records").map_or(200_000, |it| it.parse().unwrap());
+    let only = value("--only");
+    let runs = |part: &str| only.as_deref().is_none_or(|it| it == part);
+    let own = tempfile::tempdir().unwrap();
+    let store = value("--store");
+    let store: Location = match &store {
+        Some(store) => store.parse().unwrap(),
+        None => Location::Sqlite(own.path().join("long.db")),
+    };
+    let key = own.path().join("signing-key.pem");
+    std::fs::write(&key, note::generate().unwrap().expose_secret()).unwrap();
+    let settings = |store: &Location| Settings {
+        store: store.clone(),
+        origin: ORIGIN.to_owned(),
+        signer: Some(note::Signer::load(&key, ORIGIN).unwrap()),
+    };
+    let bench = Bench {
+        clock: Clock::system(),
+        missed: Cell::new(false),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .unwrap();
-    if !folder.join("trail.db").exists() {
-        runtime.block_on(fill(&settings, count));
+    if runs("append") {
+        let short = Location::Sqlite(store.path().with_file_name("short.db"));
+        runtime.block_on(append(&bench, &settings(&short), &short));
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            let name = format!("short.db{suffix}");
+            let _ = std::fs::remove_file(store.path().with_file_name(name));
+        }
     }
-    let there = Reader::open(&settings).unwrap().end().unwrap().0;
-    println!("{there} records, {} MB", size(&folder) / 1_000_000);
-    let id = format!("{:08x}-0000-4000-8000-000000000000", 4242);
-    let mut missed = false;
-    let questions: [(&str, &[&str], &str); 6] = [
+    if runs("verify") || runs("search") {
+        let settings = settings(&store);
+        if !store.path().exists() {
+            runtime.block_on(fill(&bench, &settings, records));
+        }
+        let size = Reader::open(&settings).unwrap().end().unwrap().0;
+        let bytes = std::fs::metadata(store.path()).unwrap().len();
+        println!(
+            "\na trail of {size} records, {} bytes each with its indexes",
+            bytes / size
+        );
+        if runs("verify") {
+            verify(&bench, &store, &settings, size, own.path());
+        }
+        if runs("search") {
+            search(&bench, &store);
+            runtime.block_on(reading(&bench, &settings, size));
+        }
+    }
+    ExitCode::from(u8::from(bench.missed.get()))
+}
+
+/// Records a second, by how many wait for the disk at once.
+async fn append(bench: &Bench, settings: &Settings, store: &Location) {
+    let (clock, random) = (bench.clock.clone(), Random::system());
+    let trail = Trail::open(settings, clock.clone(), random).unwrap();
+    let maker = Maker::new(&trail, 50_000);
+    let mut disk = Disk::new(store.path().parent().unwrap());
+    let mut syncs: Vec<_> = (0..200)
+        .map(|_| bench.time(|| disk.sync()).1.as_secs_f64())
+        .collect();
+    syncs.sort_by(f64::total_cmp);
+    let sync = |percent| micros(Duration::from_secs_f64(percentile(&syncs, percent)));
+    println!("records a second, each on disk before its caller goes on");
+    println!(
+        "  4 kB and fdatasync there: {} (p99 {})",
+        sync(50),
+        sync(99)
+    );
+    let number = Cell::new(0);
+    for in_flight in [1, 64, 128, 256, 512, 1024] {
+        let (count, started) = (Cell::new(0_u32), clock.instant());
+        let cpu = command::own_cpu();
+        let callers = (0..in_flight).map(async |_| {
+            while clock.instant() - started < Duration::from_secs(3) {
+                let at = number.replace(number.get() + 1);
+                trail.append(maker.entry(at)).await.unwrap();
+                count.set(count.get() + 1);
+            }
+        });
+        join_all(callers).await;
+        let taken = clock.instant() - started;
+        let cpu = command::own_cpu() - cpu;
+        println!(
+            "  {in_flight:>4} in flight {:>8.0}/s, processor {} a record",
+            f64::from(count.get()) / taken.as_secs_f64(),
+            micros(cpu / count.get()),
+        );
+    }
+    trail.close().await.unwrap();
+}
+
+/// Fills a trail, with checkpoints on the way.
+async fn fill(bench: &Bench, settings: &Settings, records: u64) {
+    let trail = Trail::open(settings, bench.clock.clone(), Random::system()).unwrap();
+    let maker = Maker::new(&trail, records);
+    let (started, cpu) = (bench.clock.instant(), command::own_cpu());
+    let pieces = (0..records).step_by(usize::try_from(PIECE).unwrap());
+    let appended = pieces.map(|from| {
+        let entries = (from..records.min(from + PIECE)).map(|it| maker.entry(it));
+        let entries: Vec<_> = entries.collect();
+        let trail = &trail;
+        async move {
+            trail.append_all(entries).await.unwrap();
+            if from % (100 * PIECE) == 0 {
+                trail.keep(trail.checkpoint().unwrap()).await;
+            }
+        }
+    });
+    stream::iter(appended)
+        .buffered(4)
+        .for_each(async |()| ())
+        .await;
+    trail.keep(trail.checkpoint().unwrap()).await;
+    let taken = bench.clock.instant() - started;
+    println!(
+        "\n{records} records were written in {taken:.1?}, processor {} a record",
+        micros((command::own_cpu() - cpu) / u32::try_from(records).unwrap())
+    );
+    trail.close().await.unwrap();
+}
+
+fn verify(bench: &Bench, store: &Location, settings: &Settings, size: u64, folder: &Path) {
+    // whoever made a trail that was here before has signed it
+    let key = folder.join("verifier");
+    let reader = Reader::open(settings).unwrap();
+    let signed = reader.checkpoint(ORIGIN).unwrap().unwrap();
+    let signer = settings.signer.as_ref().unwrap().verifier();
+    let is_own = Checkpoint::open(&signed, signer).is_ok();
+    std::fs::write(&key, signer.to_string()).unwrap();
+    let done = Keygate::run(&["verify", "--key", key.to_str().unwrap()], store, "");
+    if is_own {
+        assert!(done.succeeded, "the trail does not hold: {}", done.text);
+    }
+    let most = VERIFY.mul_f64(size as f64 / TEN_MILLION as f64);
+    // to begin at all takes a while, of a short trail
+    let most = most.max(Duration::from_millis(200));
+    println!(
+        "keygate audit verify   {:>8.2?}, processor {:.2?}, {} MiB resident  {} (at most {most:.1?})",
+        done.wall,
+        done.cpu,
+        done.resident >> 20,
+        bench.verdict(done.wall <= most)
+    );
+}
+
+fn search(bench: &Bench, store: &Location) {
+    let list: [(&str, &[&str], &str); 10] = [
         ("a leaked key", &["--secret", "-"], LEAKED),
         (
-            "a leaked key, as it was pasted",
+            "a key that nobody had",
             &["--secret", "-"],
-            &format!("DD-API-KEY: '{LEAKED}'\n"),
+            "ab0123456789abcdef0123456789abcd",
         ),
-        ("no such key", &["--secret", "-"], "nobody's"),
-        ("a resource", &["--resource", &id], ""),
         (
-            "a subject, an hour",
-            &[
-                "--subject",
-                "system:serviceaccount:team-7:api",
-                "--since",
-                "1h",
-            ],
+            "a subject",
+            &["--subject", "system:serviceaccount:team-7:api"],
             "",
         ),
         (
-            "a pattern, an hour",
-            &["--subject", "*team-7:*", "--since", "1h"],
+            "subjects by a pattern",
+            &["--subject", "system:*:team-7:*"],
+            "",
+        ),
+        ("a key's id", &["--resource", &records::resource(7)], ""),
+        ("a request", &["--request-id", &records::request(70)], ""),
+        ("since a time", &["--since", records::LATE], ""),
+        ("denials", &["--kind", "denied"], ""),
+        (
+            "creations of one upstream",
+            &["--rpc", "CreateApiKey", "--upstream", "us5"],
+            "",
+        ),
+        (
+            "what there is not",
+            &["--code", "DATA_LOSS", "--since", records::LATE],
             "",
         ),
     ];
-    for (what, args, input) in questions {
-        let times = (0..5)
-            .map(|_| list(&store, args, input))
-            .collect::<Vec<_>>();
-        let slowest = times.iter().map(|it| it.1).max().unwrap_or_default();
+    for (name, arguments, input) in list {
+        let mut all = vec!["list", "--json"];
+        all.extend(arguments);
+        let done = Keygate::run(&all, store, input);
+        assert!(done.succeeded, "{}", done.text);
+        let verdict = match arguments.first() {
+            Some(&"--secret") => bench.verdict(done.wall <= SEARCH),
+            _ => "",
+        };
         println!(
-            "{what}: {} records, {:.1?} (the slowest of 5)",
-            times[0].0, slowest
+            "keygate audit list, {name:26} {:>9.2?}, {:>3} records  {verdict}",
+            done.wall,
+            done.text.lines().count()
         );
-        if what.contains("leaked") {
-            let right = times.iter().all(|it| it.0 == TIMES) && slowest < TARGET;
-            missed |= !right;
-        }
     }
-    if missed {
-        println!("a leaked key was not found as it should be, in {TARGET:?}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+}
+
+async fn reading(bench: &Bench, settings: &Settings, size: u64) {
+    let open = || Trail::open(settings, bench.clock.clone(), Random::system()).unwrap();
+    let (trail, taken) = bench.time(open);
+    println!("it is opened by a server in {taken:.2?}");
+    let reader = Reader::open(settings).unwrap();
+    let prove = || reader.inclusion(ORIGIN, size / 3, size).unwrap();
+    let (proof, taken) = bench.time(prove);
+    println!(
+        "one proof, of {} hashes, is made in {taken:.2?}",
+        proof.len()
+    );
+    drop(reader);
+    trail.close().await.unwrap();
 }

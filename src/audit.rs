@@ -12,6 +12,7 @@
 use std::fmt;
 
 pub mod checkpoint;
+mod debts;
 mod error;
 mod filter;
 mod fingerprint;
