@@ -1,14 +1,17 @@
 //! Calls to one upstream: its client, credentials, limits and retries.
 //!
 //! A call needs a [`Permit`](crate::policy::Permit): there is no way to reach an
-//! upstream that no policy decided on. What comes back says whether upstream
+//! upstream that no policy decided on, but for the look for our own keys
+//! ([`masters`]), which nobody asks for. What comes back says whether upstream
 //! can have seen the request, because that decides what a caller may be told.
 //! This module knows no vendor.
 
 pub mod breaker;
 pub mod client;
 pub mod credentials;
+pub mod masters;
 pub mod rate_limit;
+mod redact;
 pub mod registry;
 pub mod retry;
 
@@ -36,6 +39,8 @@ pub struct Request {
     pub repeatable: bool,
     /// A secret that the path holds: it is kept out of whatever upstream repeats.
     pub secret: Option<SecretString>,
+    /// Whether keygate sends it for itself, and upstream can see that it does.
+    pub for_itself: bool,
 }
 
 impl Request {
@@ -49,6 +54,7 @@ impl Request {
             route,
             body: None,
             secret: None,
+            for_itself: false,
         }
     }
 }

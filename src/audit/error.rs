@@ -98,7 +98,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file can't be made, opened or synced.
-    #[error("{}: the audit trail's file can't be {action}", path.display())]
+    #[error("{}: the audit trail's file can't be {action}: {}", path.display(), Advice::from(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -201,6 +201,17 @@ impl fmt::Display for Advice {
     }
 }
 
+impl From<&io::Error> for Advice {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::CannotOpen,
+            _ => Self::Io,
+        }
+    }
+}
+
 impl From<&rusqlite::Error> for Advice {
     fn from(error: &rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -220,6 +231,17 @@ impl From<&rusqlite::Error> for Advice {
 }
 
 impl Error {
+    /// Whether there is no space left. Then nothing was written, and what has its
+    /// space already can still be.
+    pub(super) fn is_full(&self) -> bool {
+        let advice = match self {
+            Self::Database { advice, .. } => *advice,
+            Self::File { source, .. } => Advice::from(source),
+            _ => return false,
+        };
+        advice == Advice::DiskFull
+    }
+
     /// Says of an error of SQLite which file it is about and what was tried.
     pub(super) fn database(path: &Path, action: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| {

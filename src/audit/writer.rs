@@ -2,6 +2,10 @@
 //! one transaction with one sync, and then acknowledges all of it.
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
+//!
+//! The first failure is final. If it is that the disk is full, nothing new is
+//! accepted any more, but the outcomes of intents that are written still are: there
+//! is room for them.
 
 use std::{
     ops::Range,
@@ -14,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Appended, Entry, Error, Position, Receipt,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
@@ -30,6 +35,8 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// See whether everything is as it should be.
+    Watch,
     /// Do this, all or nothing of it, and tell.
     Tend(Upkeep, oneshot::Sender<()>),
     /// Write what came before, then end.
@@ -93,6 +100,11 @@ impl Failure {
         self.signal.cancel();
     }
 
+    /// Whether what is owed is still accepted.
+    pub(super) fn pays(&self) -> bool {
+        self.cause.get().is_none_or(|it| it.is_full())
+    }
+
     pub(super) fn get(&self) -> Option<Arc<Error>> {
         self.cause.get().cloned()
     }
@@ -145,6 +157,23 @@ pub(super) struct Writer {
     /// The tree with all that is committed: told to whoever makes checkpoints.
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
+    pub(super) debts: Debts,
+}
+
+/// What is to be written in one piece, and who waits for it.
+type Piece = (Vec<Entry>, Option<Waiter>);
+
+/// What was not written, and why.
+struct Unwritten {
+    error: Error,
+    pieces: Vec<Piece>,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        let pieces = Vec::new();
+        Self { error, pieces }
+    }
 }
 
 impl Writer {
@@ -155,45 +184,64 @@ impl Writer {
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            let mut entries = Vec::with_capacity(commands.len());
-            let (mut waiting, mut checkpoints) = (Vec::new(), Vec::new());
+            let (mut pieces, mut checkpoints) = (Vec::with_capacity(commands.len()), Vec::new());
             let mut upkeep = Vec::new();
             for command in commands.drain(..) {
                 match command {
-                    Command::Append(more, waiter) => {
-                        let of = entries.len()..entries.len() + more.len();
-                        waiting.extend(waiter.map(|it| (it, of)));
-                        entries.extend(more);
-                    }
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
                     Command::Keep(checkpoint) => checkpoints.push(checkpoint),
+                    Command::Watch => {}
                     Command::Tend(what, done) => upkeep.push((what, done)),
                     // What is queued already is written all the same.
                     Command::Close => queue.close(),
                 }
             }
-            if !entries.is_empty() || !checkpoints.is_empty() {
-                match self.write(entries, checkpoints, &waiting) {
-                    Ok(appended) => {
-                        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                        Acknowledgement::send(waiters.zip(appended).collect());
-                    }
-                    Err(error) => {
-                        // Before the waiters are dropped, which tells them to look.
-                        failure.set(error);
-                        return Ok(());
-                    }
+            let mut written = if pieces.is_empty() && checkpoints.is_empty() {
+                Ok(())
+            } else {
+                self.write(pieces, checkpoints)
+            };
+            for (what, done) in upkeep {
+                written = written.and_then(|()| Ok(self.tend(what)?));
+                if written.is_ok() {
+                    // Whoever asked for it may have gone.
+                    let _ = done.send(());
                 }
             }
-            for (what, done) in upkeep {
-                if let Err(error) = self.tend(what) {
-                    failure.set(error);
-                    return Ok(());
+            let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
+            if let Err(Unwritten { error, pieces }) = written {
+                let pays = error.is_full();
+                // Before the waiters are dropped, which tells them to look.
+                failure.set(error);
+                if pays {
+                    self.pay(pieces, queue);
                 }
-                // Whoever asked for it may have gone.
-                let _ = done.send(());
+                return Ok(());
             }
         }
         self.store.close()
+    }
+
+    /// Writes what is owed, and nothing else, until that is done, or can't be.
+    fn pay(mut self, mut pieces: Vec<Piece>, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(BATCH);
+        loop {
+            pieces.retain(|(entries, _)| self.debts.covers(entries));
+            if !pieces.is_empty() && self.write_owed(pieces).is_err() {
+                return;
+            }
+            if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
+                return;
+            }
+            pieces = Vec::new();
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
+                    Command::Keep(_) | Command::Watch | Command::Tend(..) => {}
+                    Command::Close => queue.close(),
+                }
+            }
+        }
     }
 
     /// Does what is done to a trail beside appending calls' records.
@@ -206,6 +254,7 @@ impl Writer {
         let mut batch = Batch::new(&before, entry, Vec::new())?;
         batch.removals = removals;
         batch.fingerprint_key = fingerprint_key;
+        batch.debt = self.debts.with(&batch);
         self.store.write(&batch)?;
         if !batch.rows.is_empty() {
             self.head.send_replace(batch.tree);
@@ -213,19 +262,64 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a batch, and says what each of its waiters is to be told.
-    fn write(
+    /// Writes a batch and tells those who wait. What was not written comes back.
+    fn write(&mut self, pieces: Vec<Piece>, checkpoints: Vec<Signed>) -> Result<(), Unwritten> {
+        self.write_batch(pieces, checkpoints, false)
+    }
+
+    /// The same for what is owed, for which there is room.
+    fn write_owed(&mut self, pieces: Vec<Piece>) -> Result<(), Unwritten> {
+        self.write_batch(pieces, Vec::new(), true)
+    }
+
+    fn write_batch(
         &mut self,
-        entries: Vec<Entry>,
+        pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
-        waiting: &[(Waiter, Range<usize>)],
-    ) -> Result<Vec<Appended>, Error> {
+        is_owed: bool,
+    ) -> Result<(), Unwritten> {
+        let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
+        for (more, waiter) in pieces {
+            waiting.push((waiter, entries.len()..entries.len() + more.len()));
+            entries.extend(more);
+        }
         let before = self.head.borrow().clone();
-        let batch = Batch::new(&before, entries, checkpoints)?;
-        let first = self.store.write(&batch)?;
+        let batch = Batch::new(&before, entries, checkpoints);
+        let mut batch = batch?;
+        batch.debt = self.debts.with(&batch);
+        batch.is_owed = is_owed;
+        let first = match self.store.write(&batch) {
+            Ok(first) => first,
+            Err(error) => {
+                let mut entries = batch.rows.into_iter().map(Entry::from);
+                let pieces = waiting
+                    .into_iter()
+                    .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
+                let pieces = pieces.collect();
+                return Err(Unwritten { error, pieces });
+            }
+        };
+        self.debts.written(&batch);
+        let waiting = waiting.into_iter();
+        let waiting: Vec<_> = waiting.filter_map(|(it, of)| Some((it?, of))).collect();
+        let appended = self.appended(&batch, before, first, &waiting);
+        self.head.send_replace(batch.tree);
+        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+        Acknowledgement::send(waiters.zip(appended).collect());
+        Ok(())
+    }
+
+    /// What those are to be told who wait for parts of a batch.
+    fn appended(
+        &self,
+        batch: &Batch,
+        before: Frontier,
+        first: Position,
+        waiting: &[(Waiter, Range<usize>)],
+    ) -> Vec<Appended> {
         let receipts = waiting.iter().any(|(it, _)| it.receipts);
         let signer = self.signer.as_ref().filter(|_| receipts);
-        let vouching = signer.map(|it| Vouching::new(it, before, &batch));
+        let vouching = signer.map(|it| Vouching::new(it, before, batch));
         let appended = waiting.iter().map(|(waiter, of)| {
             let rows = batch.rows.get(of.clone()).unwrap_or_default();
             let receipts = match &vouching {
@@ -235,9 +329,7 @@ impl Writer {
             let position = Position(first.0 + of.start as u64);
             Appended { position, receipts }
         });
-        let appended = appended.collect();
-        self.head.send_replace(batch.tree);
-        Ok(appended)
+        appended.collect()
     }
 }
 

@@ -267,11 +267,11 @@ impl Looking<'_> {
             let found = (reader.found)(raw);
             let created = found.created.and_then(|it| SystemTime::try_from(it).ok());
             Sighting {
+                is_ours: self.client.is_own(found.id.as_deref(), secret),
                 found,
                 created: created.map(|it| by_our_clock(it, date.unwrap_or(now), now)),
                 fingerprints: fingerprints.unwrap_or_default(),
                 raw: raw.to_owned(),
-                is_ours: secret.is_some_and(|it| self.client.presents(it)),
                 was_there: false,
             }
         });
