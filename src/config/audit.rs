@@ -55,9 +55,12 @@ impl Audit {
         let origin = table.optional("origin");
         let origin = origin.map_or_else(|| ORIGIN.to_owned(), |Origin(it)| it);
         let signer = table.item("signing_key").and_then(|item| {
-            let file = item.table(|it| it.required::<PathBuf>("file"))?;
-            let loaded = note::Signer::load(&file, &origin);
-            loaded.map_err(|fault| item.fault(fault.to_string())).ok()
+            item.table(|it| {
+                let file = it.required::<PathBuf>("file")?;
+                let loaded = note::Signer::load(&file, &origin);
+                let loaded = loaded.map_err(|fault| it.fault("file", fault.to_string()));
+                loaded.ok()
+            })
         });
         let checkpoints = table
             .item("checkpoints")
