@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod packages;
+pub(crate) mod postgres;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
