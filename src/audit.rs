@@ -11,32 +11,35 @@
 
 use std::fmt;
 
+pub mod checkpoint;
 mod error;
-mod files;
 mod filter;
 mod fingerprint;
 mod line;
 mod names;
+pub mod note;
 mod owners;
 mod reader;
+pub mod receipt;
 mod record;
-mod schema;
 mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
 mod trail;
+pub mod tree;
 mod writer;
 
 pub use error::{Advice, Error};
 pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
 pub use line::line;
-pub use names::{Kind, Outcome, ParseNameError};
+pub use names::{Finding, Kind, Outcome, ParseNameError};
 pub use reader::{Order, Query, Reader, Records, Stored};
+pub use receipt::Receipt;
 pub use record::{Caller, Peer, Record, Resource};
-pub use settings::{Location, Settings};
-pub use trail::Trail;
+pub use settings::{Location, ORIGIN, Settings};
+pub use trail::{Appended, Trail};
 
 /// A record's place in the trail, counted from 0 without a gap: the order in
 /// which records were committed.

@@ -14,7 +14,7 @@ use std::{
 use tonic::Code;
 
 use crate::{
-    audit::{self, Entry, Kind, Outcome, Projection, Record, Trail},
+    audit::{self, Entry, Kind, Outcome, Projection, Receipt, Record, Trail},
     auth::Caller,
     clock::Clock,
     contract::Operation,
@@ -44,11 +44,14 @@ pub struct Ledger {
 pub struct Call {
     ledger: Ledger,
     started: Instant,
+    is_mutation: bool,
     state: Mutex<State>,
 }
 
 struct State {
     record: Record,
+    /// Of the terminal records of a mutation.
+    receipts: Vec<Receipt>,
     /// The ids of the keys that are recorded one by one.
     keys: Vec<String>,
     intended: bool,
@@ -125,6 +128,7 @@ impl Call {
         record.peer = peer;
         let state = State {
             record,
+            receipts: Vec::new(),
             keys: Vec::new(),
             intended: false,
             concluded: false,
@@ -132,6 +136,7 @@ impl Call {
         };
         Arc::new(Self {
             started: ledger.clock.instant(),
+            is_mutation: operation.effect.is_mutation(),
             ledger,
             state: Mutex::new(state),
         })
@@ -255,12 +260,23 @@ impl Call {
             return Ok(());
         };
         // in a task of its own: whoever waits for it may be dropped
-        let trail = self.ledger.trail.clone();
-        let written = self
-            .ledger
-            .tasks
-            .spawn(async move { trail.append_all(entries).await.map(drop) });
-        written.await.unwrap_or(Err(audit::Error::ThreadEnded))
+        let (trail, receipts) = (self.ledger.trail.clone(), self.is_mutation);
+        let written = self.ledger.tasks.spawn(async move {
+            if receipts {
+                return Ok(trail.append_for_receipts(entries).await?.receipts);
+            }
+            trail.append_all(entries).await.map(|_| Vec::new())
+        });
+        let written = written.await;
+        let receipts = written.unwrap_or(Err(audit::Error::ThreadEnded))?;
+        self.state().receipts = receipts;
+        Ok(())
+    }
+
+    /// What proves the terminal records of a mutation that has ended, one after the
+    /// other. None if there is no key to sign them with.
+    pub fn take_receipts(&self) -> Vec<Receipt> {
+        std::mem::take(&mut self.state().receipts)
     }
 
     fn end(&self, conclusion: Conclusion) -> Option<Vec<Entry>> {

@@ -47,16 +47,49 @@ pub enum Error {
     },
     /// The trail was written by a newer keygate.
     #[error(
-        "{}: the audit trail has schema version {found}, and this keygate knows versions up to {known}; use the newer keygate that wrote it",
-        path.display()
+        "{store}: the audit trail has schema version {found}, and this keygate knows versions up to {known}; use the newer keygate that wrote it"
     )]
     Newer {
-        /// The trail's file.
-        path: PathBuf,
+        /// Where the trail is.
+        store: String,
         /// Its schema version.
         found: i64,
         /// The newest version that this build knows.
         known: i64,
+    },
+    /// The trail was written by an older keygate, and has not been opened by this one.
+    #[error(
+        "{}: the audit trail has schema version {found}, and this keygate reads version {known}; start `keygate serve` on it once, which brings it up to date",
+        path.display()
+    )]
+    Older {
+        /// The trail's file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The version that this build reads.
+        known: i64,
+    },
+    /// The trail was begun under another origin.
+    #[error(
+        "{}: this audit trail was begun as `{known}`, and its checkpoints say so; set `audit.origin` to that, or name another file to begin as `{wanted}`",
+        path.display()
+    )]
+    Origin {
+        /// The trail's file.
+        path: PathBuf,
+        /// Its origin.
+        known: String,
+        /// The origin that the settings want.
+        wanted: String,
+    },
+    /// Hashes of the tree are missing or wrong.
+    #[error(
+        "{store}: the audit trail is damaged or was changed by others; keep it for the investigation, see what `keygate audit verify` says of it, and restore the newest copy"
+    )]
+    Damaged {
+        /// Where the trail is.
+        store: String,
     },
     /// There is no trail to read.
     #[error("{}: there is no audit trail here", path.display())]
@@ -96,10 +129,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// A stored record can't be read.
-    #[error("{}: record {position} of the audit trail can't be read", path.display())]
+    #[error("{store}: record {position} of the audit trail can't be read")]
     Record {
-        /// The trail's file.
-        path: PathBuf,
+        /// Where the trail is.
+        store: String,
         /// The record's place.
         position: Position,
         /// What is wrong with it.

@@ -54,6 +54,8 @@ named! {
         Denied = "denied",
         /// The call has ended.
         Outcome = "outcome",
+        /// What became of a call whose outcome was not known.
+        Reconciled = "reconciled",
     }
 }
 
@@ -68,6 +70,18 @@ named! {
         NotSent = "not_sent",
         /// It was sent, and what became of it is not known.
         Unknown = "unknown",
+    }
+}
+
+named! {
+    /// What upstream shows of a change whose outcome was not known.
+    Finding {
+        /// It was made.
+        Applied = "applied",
+        /// It was not made.
+        NotApplied = "not_applied",
+        /// What is there can't tell.
+        Ambiguous = "ambiguous",
     }
 }
 

@@ -4,13 +4,13 @@
 //! the order of positions, so that a listing does not keep the log from being
 //! moved into the file.
 
-use std::{path::PathBuf, vec};
-
-use rusqlite::{Connection, ToSql, params_from_iter};
+use std::vec;
 
 use super::{
-    Error, Filter, Fingerprint, Fingerprinter, Position, Record, Settings, filter::Matcher, owners,
-    schema, store,
+    Error, Filter, Fingerprint, Fingerprinter, Position, Record, Settings,
+    filter::Matcher,
+    store::{self, Hashed, Kept, View},
+    tree::{Hash, proof},
 };
 
 /// How many records are read at a time.
@@ -19,8 +19,7 @@ const PAGE: usize = 512;
 /// A trail that is open for reading.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
-    path: PathBuf,
+    view: Box<dyn View>,
     fingerprinter: Option<Fingerprinter>,
 }
 
@@ -52,6 +51,12 @@ pub enum Order {
 pub struct Stored {
     /// Its place in the trail.
     pub position: Position,
+    /// The tree that it is in.
+    pub origin: String,
+    /// Its place in that tree.
+    pub index: u64,
+    /// Its hash there.
+    pub leaf: Hash,
     /// What it says.
     pub record: Record,
     /// Its exact bytes.
@@ -64,18 +69,10 @@ impl Reader {
     /// # Errors
     /// [`Error`] if there is no trail, or it can't be read.
     pub fn open(settings: &Settings) -> Result<Self, Error> {
-        let path = settings.store.path().to_owned();
-        if !path.exists() {
-            return Err(Error::Missing { path });
-        }
-        let connection = owners::read_only(&path)?;
-        if schema::version(&connection, &path)? == 0 {
-            return Err(Error::NotATrail { path });
-        }
-        let fingerprinter = store::fingerprinter(&connection, &path)?;
+        let view = store::view(settings)?;
+        let fingerprinter = view.fingerprinter()?;
         Ok(Self {
-            connection,
-            path,
+            view,
             fingerprinter,
         })
     }
@@ -104,47 +101,89 @@ impl Reader {
         }
     }
 
-    /// The next page: what SQL can choose is chosen here.
-    fn page(
-        &self,
-        filter: &Filter,
-        order: Order,
-        after: Option<Position>,
-    ) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
-        let (comparison, direction, start) = match order {
-            Order::Newest => ("<", "DESC", i64::MAX),
-            Order::Oldest => (">", "ASC", -1),
-        };
-        let start = after.map_or(start, |it| it.0.cast_signed());
-        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(start)];
-        let mut conditions = format!("position {comparison} ?");
-        if let Some(kind) = filter.kind {
-            conditions += " AND kind = ?";
-            values.push(Box::new(kind.name()));
+    /// The trees that the records are in, by their origins, with their sizes.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn origins(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.view.origins()
+    }
+
+    /// The newest checkpoint of a tree that was published; a signed note.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn checkpoint(&self, origin: &str) -> Result<Option<String>, Error> {
+        self.view.checkpoint(origin)
+    }
+
+    /// The outcomes `unknown` that nothing has settled yet, in their order.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn unresolved(&self) -> Result<Vec<Stored>, Error> {
+        let kept = self.view.unresolved()?;
+        kept.into_iter().map(|it| self.stored(it)).collect()
+    }
+
+    /// The hash of a record in its tree; `None` if there is no such record.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn leaf(&self, origin: &str, index: u64) -> Result<Option<Hash>, Error> {
+        Ok(self.view.leaves(origin, index, 1)?.pop())
+    }
+
+    /// The root of a tree when it had so many records, no more than it has.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn root(&self, origin: &str, size: u64) -> Result<Hash, Error> {
+        proof::root(&self.hashed(origin), size)
+    }
+
+    /// The proof that a tree of this size holds the record at this place, which has
+    /// to be below the size.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn inclusion(&self, origin: &str, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
+        proof::inclusion(&self.hashed(origin), index, size)
+    }
+
+    /// The proof that a tree of this size began as that of `old` records.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn consistency(&self, origin: &str, old: u64, size: u64) -> Result<Vec<Hash>, Error> {
+        proof::consistency(&self.hashed(origin), old, size)
+    }
+
+    fn hashed<'a>(&'a self, origin: &'a str) -> Hashed<'a> {
+        Hashed {
+            view: &*self.view,
+            origin,
         }
-        if let Some(call) = &filter.call {
-            conditions += " AND call = ?";
-            values.push(Box::new(call.clone()));
-        }
-        if let Some(fingerprints) = &filter.fingerprints {
-            let marks = vec!["?"; fingerprints.len()].join(", ");
-            conditions += &format!(
-                " AND position IN (SELECT position FROM fingerprints WHERE fingerprint IN ({marks}))"
-            );
-            for fingerprint in fingerprints {
-                values.push(Box::new(fingerprint.to_string()));
-            }
-        }
-        let sql = format!(
-            "SELECT position, body FROM records WHERE {conditions}
-             ORDER BY position {direction} LIMIT {PAGE}"
-        );
-        self.connection
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(values), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .collect()
+    }
+
+    pub(super) fn view(&self) -> &dyn View {
+        &*self.view
+    }
+
+    fn stored(&self, kept: Kept) -> Result<Stored, Error> {
+        let record = serde_json::from_slice(&kept.body).map_err(|source| Error::Record {
+            store: self.view.name(),
+            position: kept.position,
+            source,
+        })?;
+        Ok(Stored {
+            position: kept.position,
+            origin: kept.origin,
+            index: kept.index,
+            leaf: kept.leaf,
+            record,
+            body: kept.body,
+        })
     }
 }
 
@@ -156,39 +195,29 @@ pub struct Records<'a> {
     order: Order,
     after: Option<Position>,
     left: usize,
-    page: vec::IntoIter<(i64, Vec<u8>)>,
+    page: vec::IntoIter<Kept>,
     last_page: bool,
 }
 
 impl Records<'_> {
     fn step(&mut self) -> Result<Option<Stored>, Error> {
         while self.left > 0 {
-            let Some((position, body)) = self.page.next() else {
+            let Some(kept) = self.page.next() else {
                 if self.last_page {
                     break;
                 }
-                let page = self
-                    .reader
-                    .page(&self.matcher.filter, self.order, self.after)
-                    .map_err(Error::database(&self.reader.path, "read"))?;
+                let view = &self.reader.view;
+                let page = view.page(&self.matcher.filter, self.order, self.after, PAGE);
+                let page = page.inspect_err(|_| self.left = 0)?;
                 self.last_page = page.len() < PAGE;
                 self.page = page.into_iter();
                 continue;
             };
-            let position = Position(position.cast_unsigned());
-            self.after = Some(position);
-            let record = serde_json::from_slice(&body).map_err(|source| Error::Record {
-                path: self.reader.path.clone(),
-                position,
-                source,
-            })?;
-            if self.matcher.matches(&record) {
+            self.after = Some(kept.position);
+            let stored = self.reader.stored(kept)?;
+            if self.matcher.matches(&stored.record) {
                 self.left -= 1;
-                return Ok(Some(Stored {
-                    position,
-                    record,
-                    body,
-                }));
+                return Ok(Some(stored));
             }
         }
         Ok(None)
@@ -201,10 +230,6 @@ impl Iterator for Records<'_> {
     /// The next record. A record that can't be read is an error, and the ones
     /// behind it can still be asked for.
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step();
-        if matches!(step, Err(Error::Database { .. })) {
-            self.left = 0;
-        }
-        step.transpose()
+        self.step().transpose()
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, Kind, Outcome};
+use super::{Finding, Fingerprint, Kind, Outcome};
 
 /// The version of the record's format.
 const VERSION: u32 = 1;
@@ -72,6 +72,12 @@ pub struct Record {
     /// How it ended; in outcomes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// What upstream shows; in reconciled records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
+    /// The id of the outcome that this record settles; in reconciled records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles: Option<String>,
     /// The gRPC code's name: `PERMISSION_DENIED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -159,6 +165,8 @@ impl Record {
             resource: None,
             fingerprints: Vec::new(),
             outcome: None,
+            finding: None,
+            settles: None,
             code: None,
             reason: None,
             upstream_status: None,
@@ -178,6 +186,8 @@ impl Record {
             kind,
             time: timestamp(at),
             outcome: None,
+            finding: None,
+            settles: None,
             code: None,
             reason: None,
             upstream_status: None,
@@ -188,17 +198,19 @@ impl Record {
         }
     }
 
-    /// The result in one word: the outcome's name, or the kind's where there is
-    /// no outcome.
+    /// The result in one word: the outcome's name or the finding's, or the kind's
+    /// where there is neither.
     #[must_use]
     pub fn result(&self) -> &'static str {
-        self.outcome.map_or(self.kind.name(), Outcome::name)
+        let finding = self.finding.map(Finding::name);
+        let outcome = self.outcome.map(Outcome::name);
+        finding.or(outcome).unwrap_or(self.kind.name())
     }
 
-    /// The exact bytes to store, with every text cut to its bound.
-    pub(super) fn encode(mut self) -> Result<Vec<u8>, serde_json::Error> {
+    /// The exact bytes to store. Every text is cut to its bound before.
+    pub(super) fn encode(&mut self) -> Result<Vec<u8>, serde_json::Error> {
         self.bound();
-        serde_json::to_vec(&self)
+        serde_json::to_vec(self)
     }
 
     fn bound(&mut self) {
@@ -221,6 +233,8 @@ impl Record {
             resource,
             fingerprints: _, // of a fixed size, and as many as upstream answered
             outcome: _,
+            finding: _,
+            settles,
             code,
             reason,
             upstream_status: _,
@@ -237,6 +251,7 @@ impl Record {
             rule,
             policy_version,
             upstream,
+            settles,
             code,
             reason,
             upstream_request_id,
@@ -301,4 +316,19 @@ pub(super) fn timestamp(time: SystemTime) -> String {
     let nanos = std::mem::take(&mut time.nanos);
     let seconds = time.to_string();
     format!("{}.{nanos:09}Z", seconds.trim_end_matches('Z'))
+}
+
+/// A record's time in nanoseconds since 1970; 0 if it is none.
+pub(super) fn nanoseconds(text: &str) -> i64 {
+    whole(text.parse().unwrap_or_default())
+}
+
+/// A time in nanoseconds since 1970.
+pub(super) fn nanoseconds_of(time: SystemTime) -> i64 {
+    whole(time.into())
+}
+
+fn whole(time: prost_types::Timestamp) -> i64 {
+    let seconds = time.seconds.saturating_mul(1_000_000_000);
+    seconds.saturating_add(i64::from(time.nanos))
 }

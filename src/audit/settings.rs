@@ -5,13 +5,20 @@ use std::{
     str::FromStr,
 };
 
-use super::Error;
+use super::{Error, note::Signer};
+
+/// The origin of a trail whose settings name none.
+pub const ORIGIN: &str = "keygate";
 
 /// What a trail needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where the records are kept.
     pub store: Location,
+    /// The name of the tree: checkpoints begin with it, and keys are named after it.
+    pub origin: String,
+    /// What signs checkpoints, under the origin's name. Without it there are none.
+    pub signer: Option<Signer>,
 }
 
 /// Where records are kept, read from `sqlite:PATH`.

@@ -1,319 +1,300 @@
-//! The trail in a SQLite file: one connection that writes.
+//! Where a trail is kept: what a [`Store`] promises, whatever is behind it.
 //!
-//! A [`Store`] promises that what [`Store::write`] accepted is synced to disk, in
-//! one transaction. It knows no queue and no thread.
+//! A store takes batches of records that are ready to be written, each with its
+//! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
+//! queue and no thread, and decides nothing about a record.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use rusqlite::{Connection, OpenFlags, Transaction, config::DbConfig, params};
-use zeroize::Zeroizing;
+use std::{collections::HashMap, fmt};
 
 use super::{
-    Entry, Error, Fingerprinter, Kind, Position, Projection, Record,
-    files::{self, Watched},
-    fingerprint::VersionedKey,
-    schema,
+    Entry, Error, Filter, Fingerprinter, Kind, Order, Outcome, Owner, Position, Projection, Record,
+    Settings,
+    checkpoint::Signed,
+    record,
+    tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
 };
 use crate::random::Random;
 
-/// How long a lock that some other program holds is waited for.
-pub(super) const BUSY: Duration = Duration::from_secs(2);
+pub(super) mod sqlite;
 
 /// A trail that is open for writing.
-#[derive(Debug)]
-pub(super) struct Store {
-    // Dropped in this order: the lock goes last.
-    connection: Connection,
-    path: PathBuf,
-    watched: Watched,
-    next: u64,
-    _lock: File,
-}
-
-impl Store {
-    /// Opens the trail, and makes it if there is none.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let path = files::create(path)?;
-        let (lock_path, lock) = files::lock(&path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let mut connection =
-            Connection::open_with_flags(&path, flags).map_err(Error::database(&path, "opened"))?;
-        // Looked at before anything is written: it may be someone else's file.
-        schema::version(&connection, &path)?;
-        configure(&connection).map_err(Error::database(&path, "opened"))?;
-        schema::migrate(&mut connection, &path)?;
-        let next = connection
-            .query_row(
-                "SELECT coalesce(max(position) + 1, 0) FROM records",
-                [],
-                |row| row.get::<_, i64>(0),
-            )
-            .map_err(Error::database(&path, "read"))?;
-        let watched = Watched::new([
-            path.clone(),
-            lock_path,
-            files::with_suffix(&path, "-wal"),
-            files::with_suffix(&path, "-shm"),
-        ])?;
-        Ok(Self {
-            connection,
-            path,
-            watched,
-            next: next.cast_unsigned(),
-            _lock: lock,
-        })
-    }
-
-    /// Where the trail really is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
+pub(super) trait Store: fmt::Debug + Send {
     /// The retained fingerprint keys; the first one is made here.
-    pub(super) fn fingerprinter(&self, random: &Random) -> Result<Fingerprinter, Error> {
-        if let Some(known) = fingerprinter(&self.connection, &self.path)? {
-            return Ok(known);
-        }
-        let key = Zeroizing::new(random.bytes::<32>());
-        self.connection
-            .execute(
-                "INSERT INTO fingerprint_keys (version, key) VALUES (1, ?1)",
-                [key.as_slice()],
-            )
-            .map_err(Error::database(&self.path, "written"))?;
-        fingerprinter(&self.connection, &self.path)?.ok_or_else(|| Error::NotATrail {
-            path: self.path.clone(),
-        })
-    }
+    fn fingerprinter(&mut self, random: &Random) -> Result<Fingerprinter, Error>;
 
     /// The intents that have no terminal record, in their order.
-    pub(super) fn open_intents(&self) -> Result<Vec<Record>, Error> {
-        let read = Error::database(&self.path, "read");
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT position, body FROM open_intents JOIN records USING (position)
-                 ORDER BY position",
-            )
-            .map_err(&read)?;
-        let mut rows = statement.query([]).map_err(&read)?;
-        let mut intents = Vec::new();
-        while let Some(row) = rows.next().map_err(&read)? {
-            let position: i64 = row.get(0).map_err(&read)?;
-            let body: Vec<u8> = row.get(1).map_err(&read)?;
-            let intent = serde_json::from_slice(&body).map_err(|source| Error::Record {
-                path: self.path.clone(),
-                position: Position(position.cast_unsigned()),
-                source,
-            })?;
-            intents.push(intent);
-        }
-        Ok(intents)
-    }
+    fn open_intents(&mut self) -> Result<Vec<Record>, Error>;
 
-    /// Writes all entries in one synced transaction, or none, and says where each
-    /// of them is.
-    pub(super) fn write(
-        &mut self,
-        entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<Vec<Position>, Error> {
-        let mut next = self.next;
-        let mut positions = Vec::new();
-        let written = Error::database(&self.path, "written");
-        let transaction = self.connection.transaction().map_err(&written)?;
-        for Entry {
-            record,
-            projections,
-        } in entries
-        {
-            let row = Row::new(record, next)?;
-            row.insert(&transaction, &projections).map_err(&written)?;
-            positions.push(Position(next));
-            next += 1;
-        }
-        transaction.commit().map_err(&written)?;
-        // After the commit: what went into a file that is gone is not on disk.
-        self.watched.check()?;
-        self.next = next;
-        Ok(positions)
-    }
+    /// Writes a batch in one synced transaction, or nothing of it, and says where
+    /// the first of its records is. The others follow it.
+    fn write(&mut self, batch: &Batch) -> Result<Position, Error>;
 
-    /// Moves everything into the one file, so that it can be copied alone.
-    pub(super) fn close(self) -> Result<(), Error> {
-        self.watched.check()?;
-        let written = Error::database(&self.path, "written");
-        // A reader may hold this up; then the log stays beside the file.
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(&written)?;
-        keep_log(&self.connection, false).map_err(&written)?;
-        self.connection
-            .close()
-            .map_err(|(_, source)| written(source))
-    }
+    /// Reads what is written here, beside the writer.
+    fn view(&self) -> Result<Box<dyn View>, Error>;
 
-    #[cfg(test)]
-    pub(super) fn pragma(&self, name: &str) -> String {
-        use rusqlite::types::Value;
-        let value = self
-            .connection
-            .pragma_query_value(None, name, |row| row.get(0));
-        match value.unwrap() {
-            Value::Integer(number) => number.to_string(),
-            Value::Text(text) => text,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Lets the file grow no further than it is, as a full disk does.
-    #[cfg(test)]
-    pub(super) fn fill(&self) {
-        let pages: i64 = self
-            .connection
-            .pragma_query_value(None, "page_count", |row| row.get(0))
-            .unwrap();
-        self.connection
-            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-            .unwrap();
-    }
+    /// Leaves everything as it should be found.
+    fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
-/// Whether closing the connection leaves the log alone.
-///
-/// A trail that has failed is not touched any more: the log may hold the only
-/// copy of what was acknowledged.
-pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
-        .map(|_| ())
+/// Opens the store that the settings name, and makes it if there is none.
+pub(super) fn open(settings: &Settings) -> Result<Box<dyn Store>, Error> {
+    let path = settings.store.path();
+    Ok(Box::new(sqlite::Sqlite::open(path, &settings.origin)?))
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
-    keep_log(connection, true)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode != "wal" {
-        // On a file system without shared memory SQLite stays in its old mode.
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-            Some(format!(
-                "the file system allows no write-ahead log (mode is {mode})"
-            )),
-        ));
-    }
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    // Where a plain fsync only reaches the drive's cache.
-    connection.pragma_update(None, "fullfsync", true)?;
-    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update(None, "trusted_schema", false)
+/// Opens what the settings name to read it.
+pub(super) fn view(settings: &Settings) -> Result<Box<dyn View>, Error> {
+    Ok(Box::new(sqlite::view::View::open(settings.store.path())?))
 }
 
-/// The retained fingerprint keys; `None` if the trail has none yet.
-pub(super) fn fingerprinter(
-    connection: &Connection,
-    path: &Path,
-) -> Result<Option<Fingerprinter>, Error> {
-    let keys = || -> rusqlite::Result<Vec<VersionedKey>> {
-        connection
-            .prepare("SELECT version, key FROM fingerprint_keys ORDER BY version")?
-            .query_map([], |row| Ok((row.get(0)?, Zeroizing::new(row.get(1)?))))?
-            .collect()
-    };
-    Ok(Fingerprinter::new(
-        &keys().map_err(Error::database(path, "read"))?,
-    ))
+/// What is written in one piece.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The records, in their order.
+    pub(super) rows: Vec<Row>,
+    /// The subtrees to be stored that they complete.
+    pub(super) subtrees: Vec<Subtree>,
+    /// Checkpoints that were made since the batch before.
+    pub(super) checkpoints: Vec<Signed>,
+    /// The tree with all of them in it.
+    pub(super) tree: Frontier,
 }
 
-/// A record on its way into the tables.
-struct Row {
-    position: i64,
-    call: String,
-    kind: Kind,
-    fingerprints: Vec<String>,
-    body: Vec<u8>,
+/// A record on its way into a store.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Its place in the tree.
+    pub(super) index: u64,
+    /// Its hash there.
+    pub(super) leaf: Hash,
+    /// Its time, in nanoseconds since 1970.
+    pub(super) time: i64,
+    /// What it says.
+    pub(super) record: Record,
+    /// Its exact bytes.
+    pub(super) body: Vec<u8>,
+    /// What it says about owners of keys.
+    pub(super) projections: Vec<Projection>,
+}
+
+/// What a record means for the call that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The call has no terminal record yet.
+    Opens,
+    /// It has one.
+    Ends,
+    /// It has one that says that nobody knows what it did.
+    EndsUnknown,
+    /// What was not known is known now, as far as it will ever be.
+    Settles,
+    /// Nothing was ever open.
+    None,
 }
 
 impl Row {
-    fn new(record: Record, position: u64) -> Result<Self, Error> {
-        Ok(Self {
-            position: position.cast_signed(),
-            call: record.call.clone(),
-            kind: record.kind,
-            fingerprints: record
-                .fingerprints
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            body: record.encode().map_err(Error::Encode)?,
-        })
+    /// What it means for its call. Calls that change nothing are never open.
+    pub(super) fn step(&self) -> Step {
+        let record = &self.record;
+        let changes = !matches!(record.effect.as_deref(), Some("read" | "reveal"));
+        match record.kind {
+            Kind::Intent => Step::Opens,
+            Kind::Reconciled => Step::Settles,
+            _ if !changes => Step::None,
+            Kind::Outcome if record.outcome == Some(Outcome::Unknown) => Step::EndsUnknown,
+            Kind::Outcome | Kind::Denied | Kind::Refused => Step::Ends,
+        }
     }
 
-    fn insert(
-        &self,
-        transaction: &Transaction<'_>,
-        projections: &[Projection],
-    ) -> rusqlite::Result<()> {
-        let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
-            transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+    pub(super) fn resource_id(&self) -> Option<&str> {
+        self.record.resource.as_ref()?.id.as_deref()
+    }
+
+    pub(super) fn subject(&self) -> Option<&str> {
+        Some(&self.record.caller.as_ref()?.subject)
+    }
+}
+
+impl Batch {
+    /// Makes entries ready to be written behind this tree.
+    pub(super) fn new(
+        tree: &Frontier,
+        entries: impl IntoIterator<Item = Entry>,
+        checkpoints: Vec<Signed>,
+    ) -> Result<Self, Error> {
+        let mut batch = Self {
+            checkpoints,
+            tree: tree.clone(),
+            ..Self::default()
         };
-        run(
-            "INSERT INTO records (position, call, kind, body) VALUES (?1, ?2, ?3, ?4)",
-            params![self.position, self.call, self.kind.name(), self.body],
-        )?;
-        for fingerprint in &self.fingerprints {
-            run(
-                "INSERT OR IGNORE INTO fingerprints (fingerprint, position) VALUES (?1, ?2)",
-                params![fingerprint, self.position],
-            )?;
+        for Entry {
+            mut record,
+            projections,
+        } in entries
+        {
+            let body = record.encode().map_err(Error::Encode)?;
+            let (index, leaf) = (batch.tree.size(), Hash::leaf(&body));
+            let subtrees = &mut batch.subtrees;
+            batch.tree.push(leaf, |it| {
+                if it.stored_level().is_some() {
+                    subtrees.push(it);
+                }
+            });
+            batch.rows.push(Row {
+                index,
+                leaf,
+                time: record::nanoseconds(&record.time),
+                record,
+                body,
+                projections,
+            });
         }
-        match self.kind {
-            Kind::Intent => run(
-                "INSERT INTO open_intents (call, position) VALUES (?1, ?2)",
-                params![self.call, self.position],
-            )?,
-            Kind::Outcome | Kind::Denied | Kind::Refused => run(
-                "DELETE FROM open_intents WHERE call = ?1",
-                params![self.call],
-            )?,
+        Ok(batch)
+    }
+}
+
+/// A trail that is open for reading. What it gives is committed.
+pub(super) trait View: fmt::Debug + Send {
+    /// Where the trail is, to be told to people.
+    fn name(&self) -> String;
+
+    /// The retained fingerprint keys; `None` if the trail has none yet.
+    fn fingerprinter(&self) -> Result<Option<Fingerprinter>, Error>;
+
+    /// Who made these keys of one type at one upstream.
+    fn owners(
+        &self,
+        upstream: &str,
+        resource_type: &str,
+        ids: &[String],
+    ) -> Result<HashMap<String, Owner>, Error>;
+
+    /// At most so many records in this order, after a position. The filter may be
+    /// used as far as the store can; what does not fit it is left out by others.
+    fn page(
+        &self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error>;
+
+    /// The outcomes `unknown` that nothing has settled yet, in their order.
+    fn unresolved(&self) -> Result<Vec<Kept>, Error>;
+
+    /// The trees that records are in, by their origins, with their sizes.
+    fn origins(&self) -> Result<Vec<(String, u64)>, Error>;
+
+    /// Hands over the records of a tree in their order, from a place on, with
+    /// the bodies of those that have not been pruned, until it is told `false`.
+    fn scan(
+        &self,
+        origin: &str,
+        from: u64,
+        each: &mut dyn FnMut(Leaf<'_>) -> bool,
+    ) -> Result<(), Error>;
+
+    /// The hashes of these leaves: as many as there are, from the first.
+    fn leaves(&self, origin: &str, from: u64, count: u64) -> Result<Vec<Hash>, Error>;
+
+    /// The stored roots of subtrees of a level: as many as there are, from the first.
+    fn subtrees(&self, origin: &str, level: u32, from: u64, count: u64)
+    -> Result<Vec<Hash>, Error>;
+
+    /// The published checkpoints of a tree, the smallest first: their sizes and notes.
+    fn checkpoints(&self, origin: &str) -> Result<Vec<(u64, String)>, Error>;
+
+    /// The newest of them.
+    fn checkpoint(&self, origin: &str) -> Result<Option<String>, Error>;
+
+    /// Keys and their makers as far as they are told beside the records:
+    /// every projection, for whoever checks it against the records.
+    fn keys(&self) -> Result<Vec<KeptKey>, Error>;
+}
+
+/// A record as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) position: Position,
+    pub(super) origin: String,
+    pub(super) index: u64,
+    pub(super) leaf: Hash,
+    pub(super) body: Vec<u8>,
+}
+
+/// A leaf of a tree as a store keeps it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf<'a> {
+    pub(super) index: u64,
+    /// The kept hash; `None` if what is kept is no hash.
+    pub(super) hash: Option<Hash>,
+    /// The record's bytes; `None` if they were pruned.
+    pub(super) body: Option<&'a [u8]>,
+    /// What is kept beside the record, to find it by.
+    pub(super) columns: Columns<'a>,
+}
+
+/// What stores keep beside a record's bytes, to find it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Columns<'a> {
+    pub(super) time: i64,
+    pub(super) call: &'a str,
+    pub(super) request_id: Option<&'a str>,
+    pub(super) kind: &'a str,
+    pub(super) subject: Option<&'a str>,
+    pub(super) resource_id: Option<&'a str>,
+}
+
+/// A key and its maker as a store keeps them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct KeptKey {
+    pub(super) upstream: String,
+    pub(super) resource_type: String,
+    pub(super) id: String,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) removed: bool,
+}
+
+/// The hashes of a tree as a view gives them: of its leaves, and the roots of
+/// subtrees of every stored level. What lies between is made from the level below.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed<'a> {
+    pub(super) view: &'a dyn View,
+    pub(super) origin: &'a str,
+}
+
+impl Hashes for Hashed<'_> {
+    type Error = Error;
+
+    fn subtree(&self, height: u32, index: u64) -> Result<Hash, Error> {
+        let (level, above) = (height / STORED_HEIGHT, height % STORED_HEIGHT);
+        let (from, count) = (index << above, 1 << above);
+        let found = match level {
+            0 => self.view.leaves(self.origin, from, count)?,
+            _ => self.view.subtrees(self.origin, level, from, count)?,
+        };
+        if found.len() as u64 != count {
+            return Err(self.view.damaged());
         }
-        projections.iter().try_for_each(|it| match it {
-            // A key that exists keeps its owner: whoever answers a second create
-            // with an id that is in use must not take it over.
-            Projection::Created {
-                upstream,
-                resource_type,
-                id,
-                owner,
-            } => run(
-                "INSERT INTO keys (upstream, type, id, issuer, subject, position)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
-                     position = excluded.position, removed = NULL
-                 WHERE removed IS NOT NULL",
-                params![
-                    upstream,
-                    resource_type,
-                    id,
-                    owner.issuer,
-                    owner.subject,
-                    self.position
-                ],
-            ),
-            Projection::Removed {
-                upstream,
-                resource_type,
-                id,
-            } => run(
-                "UPDATE keys SET removed = ?4 WHERE upstream = ?1 AND type = ?2 AND id = ?3",
-                params![upstream, resource_type, id, self.position],
-            ),
-        })
+        let mut tree = Frontier::default();
+        found.into_iter().for_each(|it| tree.push(it, |_| ()));
+        // complete, so its only root
+        Ok(tree.root())
+    }
+}
+
+impl dyn View + '_ {
+    /// The right edge of a tree; of one that there is not, the empty one.
+    pub(super) fn tree(&self, origin: &str) -> Result<Frontier, Error> {
+        let origins = self.origins()?;
+        let size = origins
+            .iter()
+            .find_map(|(known, size)| (known == origin).then_some(*size));
+        Frontier::of(&Hashed { view: self, origin }, size.unwrap_or(0))
+    }
+
+    pub(super) fn damaged(&self) -> Error {
+        Error::Damaged { store: self.name() }
     }
 }

@@ -7,10 +7,14 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::*;
+use super::{
+    store::sqlite::{Sqlite, files},
+    *,
+};
 use crate::{clock::Clock, random::Random};
 
 mod appending;
+mod evidence;
 mod failing;
 mod opening;
 mod reading;
@@ -51,6 +55,8 @@ impl Folder {
 fn settings(path: &Path) -> Settings {
     Settings {
         store: Location::Sqlite(path.to_owned()),
+        origin: ORIGIN.to_owned(),
+        signer: None,
     }
 }
 

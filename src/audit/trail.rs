@@ -9,21 +9,33 @@ use std::{
 
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
-    oneshot,
+    oneshot, watch,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Record, Settings,
+    Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Reader, Receipt,
+    Record, Settings,
+    checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
-    store::Store,
-    writer::{self, Command, Ended, Failure},
+    store::{self, Batch, Hashed, Store, View},
+    tree::{Frontier, proof},
+    writer::{self, Command, Ended, Failure, Waiter, Writer},
 };
 use crate::{clock::Clock, random::Random};
 
 /// How many records may wait for the disk. Calls in flight are bounded elsewhere;
 /// this has room for all of them being cancelled at once.
 const QUEUE: usize = 65_536;
+
+/// What was appended: it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the first record is. The others follow it.
+    pub position: Position,
+    /// A receipt for each, if they were asked for and there is a key to sign with.
+    pub receipts: Vec<Receipt>,
+}
 
 /// How many questions about owners may wait.
 const QUESTIONS: usize = 1024;
@@ -33,6 +45,8 @@ const QUESTIONS: usize = 1024;
 pub struct Trail(Arc<Inner>);
 
 struct Inner {
+    settings: Settings,
+    head: watch::Receiver<Frontier>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     fingerprinter: Fingerprinter,
@@ -52,11 +66,20 @@ impl Trail {
     /// # Errors
     /// [`Error`] if the trail is in use, is not a trail, or can't be written.
     pub fn open(settings: &Settings, clock: Clock, random: Random) -> Result<Self, Error> {
-        Self::start(Store::open(settings.store.path())?, clock, random)
+        let store = store::open(settings)?;
+        Self::start(store, settings.clone(), clock, random)
     }
 
-    pub(super) fn start(mut store: Store, clock: Clock, random: Random) -> Result<Self, Error> {
+    pub(super) fn start(
+        mut store: Box<dyn Store>,
+        settings: Settings,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let fingerprinter = store.fingerprinter(&random)?;
+        let reading = store.view()?;
+        let mut tree = reading.tree(&settings.origin)?;
+        hold_against_checkpoint(&*reading, &settings, &tree)?;
         let unknown = store.open_intents()?.into_iter().map(|intent| {
             let now = clock.now();
             let id = random.uuid_at(now).to_string();
@@ -67,11 +90,18 @@ impl Trail {
                 ..intent.next(Kind::Outcome, id, now)
             })
         });
-        let unknown: Vec<_> = unknown.collect();
-        store.write(unknown)?;
+        let batch = Batch::new(&tree, unknown, Vec::new())?;
+        if !batch.rows.is_empty() {
+            store.write(&batch)?;
+            tree = batch.tree;
+        }
 
-        let path = store.path().to_owned();
-        let reading = owners::read_only(&path)?;
+        let (head, followed) = watch::channel(tree);
+        let writer = Writer {
+            store,
+            head,
+            signer: settings.signer.clone(),
+        };
         let (queue, commands) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let failure = Failure::default();
@@ -83,13 +113,15 @@ impl Trail {
         };
         thread::Builder::new()
             .name("audit-owners".to_owned())
-            .spawn(move || owners::run(&reading, &path, asked))
+            .spawn(move || owners::run(&*reading, asked))
             .map_err(Error::Thread)?;
         let writer = thread::Builder::new()
             .name("audit-writer".to_owned())
-            .spawn(move || writer::run(store, commands, end))
+            .spawn(move || writer::run(writer, commands, end))
             .map_err(Error::Thread)?;
         Ok(Self(Arc::new(Inner {
+            settings,
+            head: followed,
             queue,
             questions,
             fingerprinter,
@@ -133,19 +165,34 @@ impl Trail {
     /// # Errors
     /// [`Error::Failed`] after the first failure of the trail, for ever.
     pub async fn append_all(&self, entries: Vec<Entry>) -> Result<Position, Error> {
+        Ok(self.write(entries, false).await?.position)
+    }
+
+    /// Appends entries as [`Self::append_all`] does, and gives a receipt for each if
+    /// the trail has a key to sign them with.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] after the first failure of the trail, for ever.
+    pub async fn append_for_receipts(&self, entries: Vec<Entry>) -> Result<Appended, Error> {
+        self.write(entries, true).await
+    }
+
+    async fn write(&self, entries: Vec<Entry>, receipts: bool) -> Result<Appended, Error> {
         let inner = &*self.0;
         if inner.failure.get().is_some() {
             return Err(inner.failure.refusal());
         }
         let (acknowledge, acknowledged) = oneshot::channel();
-        let command = Command::Append(entries, Some(acknowledge));
+        let waiter = Waiter {
+            acknowledge,
+            receipts,
+        };
+        let command = Command::Append(entries, Some(waiter));
         if inner.queue.send(command).await.is_err() {
             return Err(inner.failure.refusal());
         }
-        match acknowledged.await {
-            Ok(it) => Ok(it.position()),
-            Err(_) => Err(inner.failure.refusal()),
-        }
+        let appended = acknowledged.await.ok().and_then(|it| it.appended());
+        appended.ok_or_else(|| inner.failure.refusal())
     }
 
     /// Appends entries that nobody can wait for, as when a call is dropped. It never
@@ -193,6 +240,42 @@ impl Trail {
             return Err(Error::ThreadEnded);
         }
         answered.await.map_err(|_| Error::ThreadEnded)?
+    }
+
+    /// The tree with everything that is committed, as it grows.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Frontier> {
+        self.0.head.clone()
+    }
+
+    /// The signed checkpoint of everything that is committed; `None` if there is no
+    /// key to sign it with.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Signed> {
+        let signer = self.0.settings.signer.as_ref()?;
+        let tree = self.0.head.borrow().clone();
+        Some(Checkpoint::sign(signer, &tree))
+    }
+
+    /// Keeps a checkpoint that was sent out beside the records. It is not waited for.
+    pub async fn keep(&self, checkpoint: Signed) {
+        // a trail that is closed or has failed keeps none
+        let _ = self.0.queue.send(Command::Keep(checkpoint)).await;
+    }
+
+    /// Where the trail is kept, and under which name.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Opens the trail once more, to read it. It reads files, so it belongs where
+    /// that may take a while.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Reader::open(&self.0.settings)
     }
 
     /// What a record holds in the place of this secret.
@@ -251,5 +334,29 @@ impl fmt::Debug for Trail {
         f.debug_struct("Trail")
             .field("failed", &self.0.failure.get().is_some())
             .finish_non_exhaustive()
+    }
+}
+
+/// Refuses a trail that is not what its own newest checkpoint says it was.
+fn hold_against_checkpoint(
+    view: &dyn View,
+    settings: &Settings,
+    tree: &Frontier,
+) -> Result<(), Error> {
+    let origin = settings.origin.as_str();
+    let Some(note) = view.checkpoint(origin)? else {
+        return Ok(());
+    };
+    // whoever has signed it: keys may change. This finds damage; who has done it is
+    // for the verifier to find.
+    let checkpoint = Checkpoint::unverified(&note).map_err(|_| view.damaged())?;
+    if checkpoint.size > tree.size() {
+        return Err(view.damaged());
+    }
+    let root = proof::root(&Hashed { view, origin }, checkpoint.size)?;
+    if root == checkpoint.root {
+        Ok(())
+    } else {
+        Err(view.damaged())
     }
 }

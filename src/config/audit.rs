@@ -2,35 +2,91 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use rustls::pki_types::PrivateKeyDer;
+use http::Uri;
 
+use super::values::Endpoint;
 use crate::{
-    audit::{self, Location},
-    pem,
+    audit::{self, Location, ORIGIN, note},
     settings::{Item, Read, Table},
 };
 
 /// Where the trail is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// The store.
+    /// The store, and what its checkpoints are signed with.
     pub store: audit::Settings,
-    /// An Ed25519 key (PKCS#8, PEM) that signs checkpoints of the trail. It has
-    /// been seen to be one.
-    pub signing_key: Option<PathBuf>,
+    /// Where checkpoints are sent.
+    pub checkpoints: Checkpoints,
+}
+
+/// Where checkpoints are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// To standard output, one JSON object a line.
+    pub stdout: bool,
+    /// To the end of this file.
+    pub file: Option<PathBuf>,
+    /// To this URL, each in a POST.
+    pub url: Option<Uri>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            stdout: true,
+            file: None,
+            url: None,
+        }
+    }
 }
 
 impl Audit {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
         let store = table.required("store");
-        let signing_key = table
-            .item("signing_key")
-            .and_then(|item| item.table(|it| it.required("file")));
+        let origin = table.optional("origin");
+        let origin = origin.map_or_else(|| ORIGIN.to_owned(), |Origin(it)| it);
+        let signer = table.item("signing_key").and_then(|item| {
+            let file = item.table(|it| it.required::<PathBuf>("file"))?;
+            let loaded = note::Signer::load(&file, &origin);
+            loaded.map_err(|fault| item.fault(fault.to_string())).ok()
+        });
+        let checkpoints = table
+            .item("checkpoints")
+            .and_then(|item| item.table(Checkpoints::read));
         Some(Self {
-            store: audit::Settings { store: store? },
-            signing_key: signing_key.map(|SigningKey(path)| path),
+            store: audit::Settings {
+                store: store?,
+                origin,
+                signer,
+            },
+            checkpoints: checkpoints.unwrap_or_default(),
         })
+    }
+}
+
+impl Checkpoints {
+    fn read(table: &mut Table<'_>) -> Option<Self> {
+        let default = Self::default();
+        Some(Self {
+            stdout: table.optional("stdout").unwrap_or(default.stdout),
+            file: table.optional("file"),
+            url: table.optional("url").map(|Endpoint(it)| it),
+        })
+    }
+}
+
+struct Origin(String);
+
+impl Read for Origin {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let origin = item.string()?;
+        match note::Verifier::new(origin, [0; 32]) {
+            Ok(_) => Some(Self(origin.to_owned())),
+            Err(fault) => {
+                item.fault(fault.to_string());
+                None
+            }
+        }
     }
 }
 
@@ -54,27 +110,5 @@ impl Read for Location {
             ));
         }
         Some(location)
-    }
-}
-
-struct SigningKey(PathBuf);
-
-impl Read for SigningKey {
-    fn read(item: &Item<'_>) -> Option<Self> {
-        let path = PathBuf::read(item)?;
-        match pem::private_key(&path) {
-            Ok(PrivateKeyDer::Pkcs8(key))
-                if Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).is_ok() =>
-            {
-                return Some(Self(path));
-            }
-            Err(fault @ pem::Error::Unreadable { .. }) => item.fault(fault.to_string()),
-            _ => item.fault(format!(
-                "{} is not an Ed25519 private key in PKCS#8 PEM; \
-                 `openssl genpkey -algorithm ed25519` makes one",
-                path.display()
-            )),
-        }
-        None
     }
 }

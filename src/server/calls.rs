@@ -13,14 +13,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{listen::Peer, state::State};
 use crate::{
-    audit,
+    audit::{self, Receipt},
     auth::{self, Caller},
     call::{Call, Conclusion, Ledger, acceptable_request_id},
     contract::Contract,
@@ -31,6 +34,14 @@ use crate::{
 
 /// The name of the header that a request id comes and goes in.
 pub const REQUEST_ID: &str = "x-request-id";
+
+/// The name of the trailing metadata that proves the records of a mutation. Its
+/// value is the text of a [`Receipt`].
+pub const RECEIPT: &str = "keygate-receipt-bin";
+
+/// The most receipts that are sent along with an answer, as clients bound its size.
+/// Records of one call follow each other, so that one leads to the others.
+const MOST_RECEIPTS: usize = 3;
 
 /// What the layer needs.
 #[derive(Debug)]
@@ -131,7 +142,7 @@ where
             if let Ok(request_id) = request_id {
                 response.headers_mut().insert(REQUEST_ID, request_id);
             }
-            Ok(response)
+            Ok(with_receipts(response, call.take_receipts()))
         })
     }
 }
@@ -199,6 +210,37 @@ where
         None => Ok(response),
         Some(error) => Err(error),
     }
+}
+
+/// Sends receipts along, behind the answer.
+fn with_receipts(mut response: Response<Body>, receipts: Vec<Receipt>) -> Response<Body> {
+    let values = receipts.iter().take(MOST_RECEIPTS).filter_map(|it| {
+        // as metadata that is bytes travels
+        HeaderValue::try_from(STANDARD_NO_PAD.encode(it.text())).ok()
+    });
+    let values: Vec<_> = values.collect();
+    if values.is_empty() {
+        return response;
+    }
+    let append = move |trailers: &mut HeaderMap| {
+        for value in &values {
+            trailers.append(RECEIPT, value.clone());
+        }
+    };
+    // an error's trailers are its headers
+    if Status::from_header_map(response.headers()).is_some() {
+        append(response.headers_mut());
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                append(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }))
+    })
 }
 
 /// The other end of a connection, for the record.

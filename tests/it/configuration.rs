@@ -93,7 +93,9 @@ fn the_smallest_configuration_has_all_defaults() {
     assert_eq!(issuer.algorithms.len(), 9);
     assert_eq!(config.policy.file, folder.path().join("policy.toml"));
     assert!(config.audit.store.store.path() == folder.path().join("trail.db"));
-    assert_eq!(config.audit.signing_key, None);
+    assert_eq!(config.audit.store.signer, None);
+    assert_eq!(config.audit.store.origin, "keygate");
+    assert!(config.audit.checkpoints.stdout);
     assert!(config.upstreams.is_empty());
 }
 
@@ -217,10 +219,8 @@ format = "text"
 
     assert!(config.audit.store.store.path().ends_with("other.db"));
     assert!(!format!("{config:?}").contains("pa55word"));
-    assert_eq!(
-        config.audit.signing_key,
-        Some(folder.path().join("signing.pem"))
-    );
+    let signer = config.audit.store.signer.as_ref().unwrap();
+    assert_eq!(signer.verifier().name(), "keygate");
 
     let known = config.upstreams.iter();
     let known = known.map(|it| (it.name.as_str(), it.default, it.base_url.to_string()));

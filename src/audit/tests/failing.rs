@@ -1,14 +1,18 @@
 //! The first failure is final.
 
 use super::*;
-use crate::audit::store::Store;
 
 #[tokio::test]
 async fn a_full_disk_is_final() {
     let folder = Folder::new();
-    let store = Store::open(&folder.path()).unwrap();
+    let store = Sqlite::open(&folder.path(), ORIGIN).unwrap();
     store.fill();
-    let trail = match Trail::start(store, Clock::system(), Random::system()) {
+    let trail = match Trail::start(
+        Box::new(store),
+        folder.settings(),
+        Clock::system(),
+        Random::system(),
+    ) {
         Ok(trail) => trail,
         Err(error) => panic!("{}", chain(&error)),
     };

@@ -50,7 +50,7 @@ pub(super) fn lock(path: &Path) -> Result<(PathBuf, File), Error> {
 }
 
 /// `trail.db-wal` for `trail.db` and `-wal`.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::audit) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

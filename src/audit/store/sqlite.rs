@@ -1,0 +1,310 @@
+//! The trail in a SQLite file: one connection that writes.
+//!
+//! The file has one tree, so a record's position is its place in that tree. What
+//! a write has accepted is synced to disk.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, Statement, Transaction, config::DbConfig, params};
+use zeroize::Zeroizing;
+
+use self::{files::Watched, view::View};
+use super::{Batch, Row, Step, Store};
+use crate::{
+    audit::{Error, Fingerprinter, Position, Projection, Record},
+    random::Random,
+};
+
+pub(in crate::audit) mod files;
+pub(super) mod schema;
+pub(super) mod view;
+
+/// How long a lock that some other program holds is waited for.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// A trail in a file that is open for writing.
+#[derive(Debug)]
+pub(in crate::audit) struct Sqlite {
+    // Dropped in this order: the lock goes last.
+    connection: Connection,
+    path: PathBuf,
+    watched: Watched,
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens the trail, and makes it if there is none.
+    pub(in crate::audit) fn open(path: &Path, origin: &str) -> Result<Self, Error> {
+        let path = files::create(path)?;
+        let (lock_path, lock) = files::lock(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut connection =
+            Connection::open_with_flags(&path, flags).map_err(Error::database(&path, "opened"))?;
+        // Looked at before anything is written: it may be someone else's file.
+        schema::version(&connection, &path)?;
+        configure(&connection).map_err(Error::database(&path, "opened"))?;
+        schema::migrate(&mut connection, &path, origin)?;
+        let known = view::origin(&connection).map_err(Error::database(&path, "read"))?;
+        if known != origin {
+            return Err(Error::Origin {
+                path,
+                known,
+                wanted: origin.to_owned(),
+            });
+        }
+        let watched = Watched::new([
+            path.clone(),
+            lock_path,
+            files::with_suffix(&path, "-wal"),
+            files::with_suffix(&path, "-shm"),
+        ])?;
+        Ok(Self {
+            connection,
+            path,
+            watched,
+            _lock: lock,
+        })
+    }
+
+    #[cfg(test)]
+    pub(in crate::audit) fn pragma(&self, name: &str) -> String {
+        use rusqlite::types::Value;
+        let value = self
+            .connection
+            .pragma_query_value(None, name, |row| row.get(0));
+        match value.unwrap() {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets the file grow no further than it is, as a full disk does.
+    #[cfg(test)]
+    pub(in crate::audit) fn fill(&self) {
+        let pages: i64 = self
+            .connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        self.connection
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .unwrap();
+    }
+}
+
+impl Store for Sqlite {
+    fn fingerprinter(&mut self, random: &Random) -> Result<Fingerprinter, Error> {
+        if let Some(known) = view::fingerprinter(&self.connection, &self.path)? {
+            return Ok(known);
+        }
+        let key = Zeroizing::new(random.bytes::<32>());
+        self.connection
+            .execute(
+                "INSERT INTO fingerprint_keys (version, key) VALUES (1, ?1)",
+                [key.as_slice()],
+            )
+            .map_err(Error::database(&self.path, "written"))?;
+        view::fingerprinter(&self.connection, &self.path)?.ok_or_else(|| Error::NotATrail {
+            path: self.path.clone(),
+        })
+    }
+
+    fn open_intents(&mut self) -> Result<Vec<Record>, Error> {
+        let read = Error::database(&self.path, "read");
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT position, body FROM open_intents JOIN records USING (position)
+                 ORDER BY position",
+            )
+            .map_err(&read)?;
+        let mut rows = statement.query([]).map_err(&read)?;
+        let mut intents = Vec::new();
+        while let Some(row) = rows.next().map_err(&read)? {
+            let position: i64 = row.get(0).map_err(&read)?;
+            let body: Vec<u8> = row.get(1).map_err(&read)?;
+            let intent = serde_json::from_slice(&body).map_err(|source| Error::Record {
+                store: self.path.display().to_string(),
+                position: Position(position.cast_unsigned()),
+                source,
+            })?;
+            intents.push(intent);
+        }
+        Ok(intents)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Position, Error> {
+        let written = Error::database(&self.path, "written");
+        let transaction = self.connection.transaction().map_err(&written)?;
+        insert(&transaction, batch).map_err(&written)?;
+        transaction.commit().map_err(&written)?;
+        // After the commit: what went into a file that is gone is not on disk.
+        self.watched.check()?;
+        Ok(Position(
+            batch.tree.size() - batch.rows.len().try_into().unwrap_or(u64::MAX),
+        ))
+    }
+
+    fn view(&self) -> Result<Box<dyn super::View>, Error> {
+        Ok(Box::new(View::open(&self.path)?))
+    }
+
+    /// Moves everything into the one file, so that it can be copied alone.
+    fn close(self: Box<Self>) -> Result<(), Error> {
+        self.watched.check()?;
+        let written = Error::database(&self.path, "written");
+        // A reader may hold this up; then the log stays beside the file.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(&written)?;
+        keep_log(&self.connection, false).map_err(&written)?;
+        self.connection
+            .close()
+            .map_err(|(_, source)| written(source))
+    }
+}
+
+/// Whether closing the connection leaves the log alone.
+///
+/// A trail that has failed is not touched any more: the log may hold the only
+/// copy of what was acknowledged.
+fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(|_| ())
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    keep_log(connection, true)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        // On a file system without shared memory SQLite stays in its old mode.
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(format!(
+                "the file system allows no write-ahead log (mode is {mode})"
+            )),
+        ));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Where a plain fsync only reaches the drive's cache.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn insert(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut record = transaction.prepare_cached(
+        "INSERT INTO records
+             (position, leaf, time, call, request_id, kind, subject, resource_id, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for row in &batch.rows {
+        insert_row(transaction, &mut record, row)?;
+    }
+    for subtree in &batch.subtrees {
+        let (level, index) = (subtree.stored_level(), subtree.index.cast_signed());
+        transaction
+            .prepare_cached("INSERT INTO subtrees (level, idx, hash) VALUES (?1, ?2, ?3)")?
+            .execute(params![level, index, subtree.hash.0])?;
+    }
+    for signed in &batch.checkpoints {
+        // of one size there is one tree, however often it was signed
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO checkpoints (size, note) VALUES (?1, ?2)")?
+            .execute(params![signed.checkpoint.size.cast_signed(), signed.note])?;
+    }
+    Ok(())
+}
+
+fn insert_row(
+    transaction: &Transaction<'_>,
+    record: &mut Statement<'_>,
+    row: &Row,
+) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+    };
+    let position = row.index.cast_signed();
+    let said = &row.record;
+    record.execute(params![
+        position,
+        row.leaf.0,
+        row.time,
+        said.call,
+        said.request_id,
+        said.kind.name(),
+        row.subject(),
+        row.resource_id(),
+        row.body,
+    ])?;
+    for fingerprint in &said.fingerprints {
+        run(
+            "INSERT OR IGNORE INTO fingerprints (fingerprint, position) VALUES (?1, ?2)",
+            params![fingerprint.to_string(), position],
+        )?;
+    }
+    let step = row.step();
+    match step {
+        Step::Opens => run(
+            "INSERT INTO open_intents (call, position) VALUES (?1, ?2)",
+            params![said.call, position],
+        )?,
+        Step::Ends | Step::EndsUnknown => run(
+            "DELETE FROM open_intents WHERE call = ?1",
+            params![said.call],
+        )?,
+        Step::Settles => run(
+            "DELETE FROM unresolved WHERE record = ?1",
+            params![said.settles],
+        )?,
+        Step::None => {}
+    }
+    if step == Step::EndsUnknown {
+        run(
+            "INSERT INTO unresolved (record, position) VALUES (?1, ?2)",
+            params![said.id, position],
+        )?;
+    }
+    row.projections.iter().try_for_each(|it| match it {
+        // A key that exists keeps its owner: whoever answers a second create
+        // with an id that is in use must not take it over.
+        Projection::Created {
+            upstream,
+            resource_type,
+            id,
+            owner,
+        } => run(
+            "INSERT INTO keys (upstream, type, id, issuer, subject, position)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
+                 position = excluded.position, removed = NULL
+             WHERE removed IS NOT NULL",
+            params![
+                upstream,
+                resource_type,
+                id,
+                owner.issuer,
+                owner.subject,
+                position
+            ],
+        ),
+        Projection::Removed {
+            upstream,
+            resource_type,
+            id,
+        } => run(
+            "UPDATE keys SET removed = ?4 WHERE upstream = ?1 AND type = ?2 AND id = ?3",
+            params![upstream, resource_type, id, position],
+        ),
+    })
+}

@@ -1,0 +1,355 @@
+//! Reading a trail in a SQLite file, also while a server writes to it.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params_from_iter};
+use zeroize::Zeroizing;
+
+use super::{BUSY, keep_log, schema};
+use crate::audit::{
+    Error, Filter, Fingerprinter, Order, Owner, Position,
+    fingerprint::VersionedKey,
+    record,
+    store::{self, Columns, Kept, KeptKey, Leaf},
+    tree::Hash,
+};
+
+/// How far the times of two records may stand against the order of their commits.
+const DISORDER_NS: i64 = 600 * 1_000_000_000;
+
+/// A connection that can't change the trail.
+#[derive(Debug)]
+pub(in crate::audit) struct View {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl View {
+    /// Opens a trail to read it.
+    pub(in crate::audit) fn open(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing {
+                path: path.to_owned(),
+            });
+        }
+        let opened = Error::database(path, "opened");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(path, flags).map_err(&opened)?;
+        connection.busy_timeout(BUSY).map_err(&opened)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        keep_log(&connection, true).map_err(&opened)?;
+        match schema::version(&connection, path)? {
+            0 => Err(Error::NotATrail {
+                path: path.to_owned(),
+            }),
+            found if found < schema::VERSION => Err(Error::Older {
+                path: path.to_owned(),
+                found,
+                known: schema::VERSION,
+            }),
+            _ => Ok(Self {
+                connection,
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    fn read(&self) -> impl Fn(rusqlite::Error) -> Error {
+        Error::database(&self.path, "read")
+    }
+
+    fn kept(row: &Row<'_>, origin: &str) -> rusqlite::Result<Kept> {
+        let position: i64 = row.get(0)?;
+        Ok(Kept {
+            position: Position(position.cast_unsigned()),
+            origin: origin.to_owned(),
+            index: position.cast_unsigned(),
+            leaf: Hash(row.get(1)?),
+            body: row.get(2)?,
+        })
+    }
+
+    fn all_kept(&self, sql: &str, values: Vec<Box<dyn ToSql>>) -> rusqlite::Result<Vec<Kept>> {
+        let origin = origin(&self.connection)?;
+        self.connection
+            .prepare_cached(sql)?
+            .query_map(params_from_iter(values), |row| Self::kept(row, &origin))?
+            .collect()
+    }
+}
+
+impl store::View for View {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn fingerprinter(&self) -> Result<Option<Fingerprinter>, Error> {
+        fingerprinter(&self.connection, &self.path)
+    }
+
+    fn owners(
+        &self,
+        upstream: &str,
+        resource_type: &str,
+        ids: &[String],
+    ) -> Result<HashMap<String, Owner>, Error> {
+        let owners = || -> rusqlite::Result<_> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT issuer, subject FROM keys WHERE upstream = ?1 AND type = ?2 AND id = ?3",
+            )?;
+            // All from one state of the trail.
+            let snapshot = self.connection.unchecked_transaction()?;
+            let mut owners = HashMap::with_capacity(ids.len());
+            for id in ids {
+                let owner = statement
+                    .query_row([upstream, resource_type, id], |row| {
+                        Ok(Owner {
+                            issuer: row.get(0)?,
+                            subject: row.get(1)?,
+                        })
+                    })
+                    .optional()?;
+                owners.extend(owner.map(|it| (id.clone(), it)));
+            }
+            snapshot.finish()?;
+            Ok(owners)
+        };
+        owners().map_err(self.read())
+    }
+
+    fn page(
+        &self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error> {
+        let (comparison, direction, start) = match order {
+            Order::Newest => ("<", "DESC", i64::MAX),
+            Order::Oldest => (">", "ASC", -1),
+        };
+        let start = after.map_or(start, |it| it.0.cast_signed());
+        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(start)];
+        let mut conditions = format!("body IS NOT NULL AND position {comparison} ?");
+        let texts = [
+            ("kind", filter.kind.map(|it| it.name().to_owned())),
+            ("call", filter.call.clone()),
+            ("request_id", filter.request_id.clone()),
+            ("subject", filter.subject.clone()),
+            ("resource_id", filter.resource_id.clone()),
+        ];
+        for (column, value) in texts {
+            if let Some(value) = value {
+                conditions += &format!(" AND {column} = ?");
+                values.push(Box::new(value));
+            }
+        }
+        // positions and times run in one direction, but for a little disorder
+        if let Some(since) = filter.since {
+            conditions += " AND position >= coalesce(
+                (SELECT position FROM records WHERE time >= ? ORDER BY time LIMIT 1),
+                9223372036854775807)";
+            let since = record::nanoseconds_of(since);
+            values.push(Box::new(since.saturating_sub(DISORDER_NS)));
+        }
+        if let Some(until) = filter.until {
+            conditions += " AND position <= coalesce(
+                (SELECT position FROM records WHERE time < ? ORDER BY time DESC LIMIT 1), -1)";
+            let until = record::nanoseconds_of(until);
+            values.push(Box::new(until.saturating_add(DISORDER_NS)));
+        }
+        if let Some(fingerprints) = &filter.fingerprints {
+            let marks = vec!["?"; fingerprints.len()].join(", ");
+            conditions += &format!(
+                " AND position IN (SELECT position FROM fingerprints WHERE fingerprint IN ({marks}))"
+            );
+            for fingerprint in fingerprints {
+                values.push(Box::new(fingerprint.to_string()));
+            }
+        }
+        let sql = format!(
+            "SELECT position, leaf, body FROM records WHERE {conditions}
+             ORDER BY position {direction} LIMIT {limit}"
+        );
+        self.all_kept(&sql, values).map_err(self.read())
+    }
+
+    fn unresolved(&self) -> Result<Vec<Kept>, Error> {
+        let sql = "SELECT position, leaf, body FROM unresolved JOIN records USING (position)
+                   WHERE body IS NOT NULL ORDER BY position";
+        self.all_kept(sql, Vec::new()).map_err(self.read())
+    }
+
+    fn origins(&self) -> Result<Vec<(String, u64)>, Error> {
+        let origins = || -> rusqlite::Result<_> {
+            Ok(vec![(origin(&self.connection)?, size(&self.connection)?)])
+        };
+        origins().map_err(self.read())
+    }
+
+    fn scan(
+        &self,
+        _origin: &str,
+        from: u64,
+        each: &mut dyn FnMut(Leaf<'_>) -> bool,
+    ) -> Result<(), Error> {
+        let mut scan = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT position, leaf, body, time, call, request_id, kind, subject, resource_id
+                 FROM records WHERE position >= ?1 ORDER BY position",
+            )?;
+            let mut rows = statement.query([from.cast_signed()])?;
+            while let Some(row) = rows.next()? {
+                let text = |at: usize| -> rusqlite::Result<Option<&str>> {
+                    Ok(row.get_ref(at)?.as_str_or_null()?)
+                };
+                let leaf = Leaf {
+                    index: row.get::<_, i64>(0)?.cast_unsigned(),
+                    hash: row
+                        .get_ref(1)?
+                        .as_blob()
+                        .ok()
+                        .and_then(|it| it.try_into().ok()),
+                    body: row.get_ref(2)?.as_blob_or_null()?,
+                    columns: Columns {
+                        time: row.get(3)?,
+                        call: text(4)?.unwrap_or_default(),
+                        request_id: text(5)?,
+                        kind: text(6)?.unwrap_or_default(),
+                        subject: text(7)?,
+                        resource_id: text(8)?,
+                    },
+                };
+                if !each(leaf) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        scan().map_err(self.read())
+    }
+
+    fn leaves(&self, _origin: &str, from: u64, count: u64) -> Result<Vec<Hash>, Error> {
+        let end = from.saturating_add(count);
+        leaves(&self.connection, from, end).map_err(self.read())
+    }
+
+    fn subtrees(
+        &self,
+        _origin: &str,
+        level: u32,
+        from: u64,
+        count: u64,
+    ) -> Result<Vec<Hash>, Error> {
+        let end = from.saturating_add(count);
+        subtrees(&self.connection, level, from, end).map_err(self.read())
+    }
+
+    fn checkpoints(&self, _origin: &str) -> Result<Vec<(u64, String)>, Error> {
+        let checkpoints = || -> rusqlite::Result<_> {
+            self.connection
+                .prepare_cached("SELECT size, note FROM checkpoints ORDER BY size")?
+                .query_map([], |row| {
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
+                })?
+                .collect()
+        };
+        checkpoints().map_err(self.read())
+    }
+
+    fn checkpoint(&self, _origin: &str) -> Result<Option<String>, Error> {
+        self.connection
+            .query_row(
+                "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(self.read())
+    }
+
+    fn keys(&self) -> Result<Vec<KeptKey>, Error> {
+        let keys = || -> rusqlite::Result<_> {
+            self.connection
+                .prepare_cached(
+                    "SELECT upstream, type, id, issuer, subject, removed IS NOT NULL FROM keys
+                     ORDER BY upstream, type, id",
+                )?
+                .query_map([], |row| {
+                    Ok(KeptKey {
+                        upstream: row.get(0)?,
+                        resource_type: row.get(1)?,
+                        id: row.get(2)?,
+                        issuer: row.get(3)?,
+                        subject: row.get(4)?,
+                        removed: row.get(5)?,
+                    })
+                })?
+                .collect()
+        };
+        keys().map_err(self.read())
+    }
+}
+
+/// Whose tree it is.
+pub(super) fn origin(connection: &Connection) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE name = 'origin'")?
+        .query_row([], |row| row.get(0))
+}
+
+fn size(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(max(position) + 1, 0) FROM records")?
+        .query_row([], |row| row.get(0))
+        .map(i64::cast_unsigned)
+}
+
+fn leaves(connection: &Connection, from: u64, end: u64) -> rusqlite::Result<Vec<Hash>> {
+    connection
+        .prepare_cached(
+            "SELECT leaf FROM records WHERE position >= ?1 AND position < ?2 ORDER BY position",
+        )?
+        .query_map([from.cast_signed(), end.cast_signed()], |row| {
+            row.get(0).map(Hash)
+        })?
+        .collect()
+}
+
+fn subtrees(
+    connection: &Connection,
+    level: u32,
+    from: u64,
+    end: u64,
+) -> rusqlite::Result<Vec<Hash>> {
+    connection
+        .prepare_cached(
+            "SELECT hash FROM subtrees WHERE level = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+        )?
+        .query_map(
+            [i64::from(level), from.cast_signed(), end.cast_signed()],
+            |row| row.get(0).map(Hash),
+        )?
+        .collect()
+}
+
+/// The retained fingerprint keys; `None` if the trail has none yet.
+pub(super) fn fingerprinter(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Option<Fingerprinter>, Error> {
+    let keys = || -> rusqlite::Result<Vec<VersionedKey>> {
+        connection
+            .prepare("SELECT version, key FROM fingerprint_keys ORDER BY version")?
+            .query_map([], |row| Ok((row.get(0)?, Zeroizing::new(row.get(1)?))))?
+            .collect()
+    };
+    Ok(Fingerprinter::new(
+        &keys().map_err(Error::database(path, "read"))?,
+    ))
+}
