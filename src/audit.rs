@@ -39,7 +39,9 @@ pub use reader::{Order, Query, Reader, Records, Stored};
 pub use receipt::Receipt;
 pub use record::{Caller, Peer, Record, Resource};
 pub use settings::{Location, ORIGIN, Settings};
+pub use store::{migrate, postgres};
 pub use trail::{Appended, Trail};
+pub use writer::Availability;
 
 /// A record's place in the trail, counted from 0 without a gap: the order in
 /// which records were committed.

@@ -4,17 +4,18 @@
 //! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
 //! queue and no thread, and decides nothing about a record.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use super::{
-    Entry, Error, Filter, Fingerprinter, Kind, Order, Outcome, Owner, Position, Projection, Record,
-    Settings,
+    Entry, Error, Filter, Fingerprinter, Kind, Location, Order, Outcome, Owner, Position,
+    Projection, Record, Settings,
     checkpoint::Signed,
     record,
     tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
 };
-use crate::random::Random;
+use crate::{clock::Clock, random::Random};
 
+pub mod postgres;
 pub(super) mod sqlite;
 
 /// A trail that is open for writing.
@@ -27,7 +28,16 @@ pub(super) trait Store: fmt::Debug + Send {
 
     /// Writes a batch in one synced transaction, or nothing of it, and says where
     /// the first of its records is. The others follow it.
-    fn write(&mut self, batch: &Batch) -> Result<Position, Error>;
+    ///
+    /// After an error that [passes](Error::is_passing) the same batch is written
+    /// again, and nothing else. What has become known meanwhile may change it.
+    fn write(&mut self, batch: &mut Batch) -> Result<Position, Error>;
+
+    /// What is to be done beside writing, every [`TEND`] or so, and since when writes
+    /// that fail may be tried again. `None` if there is nothing.
+    fn tended(&mut self) -> Option<&mut dyn Tended> {
+        None
+    }
 
     /// Reads what is written here, beside the writer.
     fn view(&self) -> Result<Box<dyn View>, Error>;
@@ -36,15 +46,51 @@ pub(super) trait Store: fmt::Debug + Send {
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// How often a store is tended.
+pub(super) const TEND: Duration = Duration::from_millis(500);
+
+/// A store that may go and come back.
+pub(super) trait Tended {
+    /// How long it may be away before nobody waits for it any more.
+    fn patience(&self) -> Duration;
+
+    /// Looks after it: whether it is still there, and whether others have left
+    /// intents behind that have no terminal record, which nobody else ends until the
+    /// next call. These are handed over.
+    fn tend(&mut self) -> Result<Vec<Record>, Error>;
+}
+
 /// Opens the store that the settings name, and makes it if there is none.
-pub(super) fn open(settings: &Settings) -> Result<Box<dyn Store>, Error> {
-    let path = settings.store.path();
-    Ok(Box::new(sqlite::Sqlite::open(path, &settings.origin)?))
+pub(super) fn open(
+    settings: &Settings,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Box<dyn Store>, Error> {
+    let origin = &settings.origin;
+    Ok(match &settings.store {
+        Location::Sqlite(path) => Box::new(sqlite::Sqlite::open(path, origin)?),
+        Location::Postgres(it) => Box::new(postgres::Postgres::open(it, origin, clock, random)?),
+    })
 }
 
 /// Opens what the settings name to read it.
 pub(super) fn view(settings: &Settings) -> Result<Box<dyn View>, Error> {
-    Ok(Box::new(sqlite::view::View::open(settings.store.path())?))
+    Ok(match &settings.store {
+        Location::Sqlite(path) => Box::new(sqlite::view::View::open(path)?),
+        Location::Postgres(it) => Box::new(postgres::view::View::open(it, &settings.origin)?),
+    })
+}
+
+/// Brings the tables of a store to the newest version, and gives a role what serving
+/// needs. The versions before and after; `None` if the store has none to speak of.
+///
+/// # Errors
+/// [`Error`] if that can't be done.
+pub fn migrate(location: &Location, role: Option<&str>) -> Result<Option<(i64, i64)>, Error> {
+    match location {
+        Location::Sqlite(_) => Ok(None),
+        Location::Postgres(it) => postgres::migrate(it, role).map(Some),
+    }
 }
 
 /// What is written in one piece.
@@ -96,11 +142,10 @@ impl Row {
     /// What it means for its call. Calls that change nothing are never open.
     pub(super) fn step(&self) -> Step {
         let record = &self.record;
-        let changes = !matches!(record.effect.as_deref(), Some("read" | "reveal"));
         match record.kind {
             Kind::Intent => Step::Opens,
             Kind::Reconciled => Step::Settles,
-            _ if !changes => Step::None,
+            _ if !record.is_of_change() => Step::None,
             Kind::Outcome if record.outcome == Some(Outcome::Unknown) => Step::EndsUnknown,
             Kind::Outcome | Kind::Denied | Kind::Refused => Step::Ends,
         }

@@ -14,7 +14,7 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Reader, Receipt,
+    Availability, Entry, Error, Fingerprint, Fingerprinter, Kind, Owner, Position, Reader, Receipt,
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
@@ -47,6 +47,7 @@ pub struct Trail(Arc<Inner>);
 struct Inner {
     settings: Settings,
     head: watch::Receiver<Frontier>,
+    availability: watch::Receiver<Availability>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     fingerprinter: Fingerprinter,
@@ -66,7 +67,7 @@ impl Trail {
     /// # Errors
     /// [`Error`] if the trail is in use, is not a trail, or can't be written.
     pub fn open(settings: &Settings, clock: Clock, random: Random) -> Result<Self, Error> {
-        let store = store::open(settings)?;
+        let store = store::open(settings, &clock, &random)?;
         Self::start(store, settings.clone(), clock, random)
     }
 
@@ -80,27 +81,24 @@ impl Trail {
         let reading = store.view()?;
         let mut tree = reading.tree(&settings.origin)?;
         hold_against_checkpoint(&*reading, &settings, &tree)?;
-        let unknown = store.open_intents()?.into_iter().map(|intent| {
-            let now = clock.now();
-            let id = random.uuid_at(now).to_string();
-            Entry::from(Record {
-                outcome: Some(Outcome::Unknown),
-                code: Some("UNKNOWN".to_owned()),
-                reason: Some("OUTCOME_UNKNOWN".to_owned()),
-                ..intent.next(Kind::Outcome, id, now)
-            })
-        });
-        let batch = Batch::new(&tree, unknown, Vec::new())?;
+        let left = store.open_intents()?;
+        let unknown = left.iter().map(|it| writer::unknown(it, &clock, &random));
+        let mut batch = Batch::new(&tree, unknown, Vec::new())?;
         if !batch.rows.is_empty() {
-            store.write(&batch)?;
+            store.write(&mut batch)?;
             tree = batch.tree;
         }
+        let tended = store.tended().is_some();
 
         let (head, followed) = watch::channel(tree);
+        let (availability, available) = watch::channel(Availability::default());
         let writer = Writer {
             store,
             head,
             signer: settings.signer.clone(),
+            availability,
+            clock: clock.clone(),
+            random: random.clone(),
         };
         let (queue, commands) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(QUESTIONS);
@@ -119,9 +117,17 @@ impl Trail {
             .name("audit-writer".to_owned())
             .spawn(move || writer::run(writer, commands, end))
             .map_err(Error::Thread)?;
+        if tended {
+            let queue = queue.downgrade();
+            thread::Builder::new()
+                .name("audit-tend".to_owned())
+                .spawn(move || tend(&queue))
+                .map_err(Error::Thread)?;
+        }
         Ok(Self(Arc::new(Inner {
             settings,
             head: followed,
+            availability: available,
             queue,
             questions,
             fingerprinter,
@@ -182,6 +188,14 @@ impl Trail {
         if inner.failure.get().is_some() {
             return Err(inner.failure.refusal());
         }
+        if let Some(refusal) = self.refusal() {
+            // of what may have been changed upstream, the end is written in the end
+            let is_end = |it: &Entry| it.record.kind == Kind::Outcome && it.record.is_of_change();
+            if entries.iter().all(is_end) {
+                self.append_detached(entries);
+            }
+            return Err(refusal);
+        }
         let (acknowledge, acknowledged) = oneshot::channel();
         let waiter = Waiter {
             acknowledge,
@@ -192,7 +206,24 @@ impl Trail {
             return Err(inner.failure.refusal());
         }
         let appended = acknowledged.await.ok().and_then(|it| it.appended());
-        appended.ok_or_else(|| inner.failure.refusal())
+        appended.ok_or_else(|| {
+            let failed = inner.failure.get().is_some();
+            let refusal = self.refusal().filter(|_| !failed);
+            refusal.unwrap_or_else(|| inner.failure.refusal())
+        })
+    }
+
+    /// Why nothing can be recorded for now, and nothing is to be begun; `None` if
+    /// something can, or it may be worth waiting.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Error> {
+        self.0.availability.borrow().refusal()
+    }
+
+    /// Whether the store can be reached, as it changes.
+    #[must_use]
+    pub fn availability(&self) -> watch::Receiver<Availability> {
+        self.0.availability.clone()
     }
 
     /// Appends entries that nobody can wait for, as when a call is dropped. It never
@@ -334,6 +365,20 @@ impl fmt::Debug for Trail {
         f.debug_struct("Trail")
             .field("failed", &self.0.failure.get().is_some())
             .finish_non_exhaustive()
+    }
+}
+
+/// Asks for the store to be looked after, until nobody writes any more.
+fn tend(queue: &mpsc::WeakSender<Command>) {
+    loop {
+        thread::sleep(store::TEND);
+        let Some(queue) = queue.upgrade() else {
+            return;
+        };
+        // one that is full is busy
+        if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Tend) {
+            return;
+        }
     }
 }
 

@@ -2,25 +2,36 @@
 //! one transaction with one sync, and then acknowledges all of it.
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
+//!
+//! A store that may go and come back ([`Tended`](super::store::Tended)) is waited
+//! for. Whoever waits for longer than it has patience is refused; what was queued by
+//! then is written all the same when it is back.
 
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Entry, Error, Position, Receipt,
+    Appended, Entry, Error, Kind, Outcome, Position, Receipt, Record,
     checkpoint::{Checkpoint, Signed},
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
 };
+use crate::{clock::Clock, random::Random};
 
 /// The most commands in one transaction, which bounds how long the first waits.
 const BATCH: usize = 1024;
+
+/// The shortest and the longest time between two attempts to write to a store that
+/// is away.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What is asked of the thread.
 #[derive(Debug)]
@@ -29,6 +40,8 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// Look after the store.
+    Tend,
     /// Write what came before, then end.
     Close,
 }
@@ -104,6 +117,47 @@ impl Failure {
     }
 }
 
+/// Whether the store can be reached.
+#[derive(Clone, Debug, Default)]
+pub enum Availability {
+    /// It can, as far as is known.
+    #[default]
+    Here,
+    /// It can't, for this reason. It is waited for.
+    Missed(Arc<Error>),
+    /// It is not waited for any more. It may come back.
+    Away(Arc<Error>),
+}
+
+impl Availability {
+    /// Whether it can be reached.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
+    }
+
+    /// Why nothing can be recorded for now; `None` if it may be worth waiting.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Error> {
+        match self {
+            Self::Here | Self::Missed(_) => None,
+            Self::Away(cause) => Some(Error::Away(cause.clone())),
+        }
+    }
+}
+
+/// The outcome of an intent that nobody will ever end otherwise.
+pub(super) fn unknown(intent: &Record, clock: &Clock, random: &Random) -> Entry {
+    let now = clock.now();
+    let id = random.uuid_at(now).to_string();
+    Entry::from(Record {
+        outcome: Some(Outcome::Unknown),
+        code: Some("UNKNOWN".to_owned()),
+        reason: Some("OUTCOME_UNKNOWN".to_owned()),
+        ..intent.next(Kind::Outcome, id, now)
+    })
+}
+
 /// Writes until the trail is closed, or fails. The first failure is final.
 pub(super) fn run(writer: Writer, queue: mpsc::Receiver<Command>, ended: Ended) {
     if let Err(error) = writer.write_all(queue, &ended.failure) {
@@ -142,6 +196,39 @@ pub(super) struct Writer {
     /// The tree with all that is committed: told to whoever makes checkpoints.
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
+    pub(super) availability: watch::Sender<Availability>,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+}
+
+/// What has been taken from the queue.
+#[derive(Debug, Default)]
+struct Taken {
+    entries: Vec<Entry>,
+    checkpoints: Vec<Signed>,
+    /// Who waits for which of the entries.
+    waiting: Vec<(Waiter, Range<usize>)>,
+    tend: bool,
+    close: bool,
+}
+
+impl Taken {
+    fn any(&self) -> bool {
+        !self.entries.is_empty() || !self.checkpoints.is_empty()
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(more, waiter) => {
+                let of = self.entries.len()..self.entries.len() + more.len();
+                self.waiting.extend(waiter.map(|it| (it, of)));
+                self.entries.extend(more);
+            }
+            Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
+            Command::Tend => self.tend = true,
+            Command::Close => self.close = true,
+        }
+    }
 }
 
 impl Writer {
@@ -151,49 +238,78 @@ impl Writer {
         failure: &Failure,
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            let mut entries = Vec::with_capacity(commands.len());
-            let (mut waiting, mut checkpoints) = (Vec::new(), Vec::new());
-            for command in commands.drain(..) {
-                match command {
-                    Command::Append(more, waiter) => {
-                        let of = entries.len()..entries.len() + more.len();
-                        waiting.extend(waiter.map(|it| (it, of)));
-                        entries.extend(more);
+        // what came while the store was away
+        let mut held = Taken::default();
+        while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            let mut taken = std::mem::take(&mut held);
+            commands.drain(..).for_each(|it| taken.take(it));
+            if taken.close {
+                // What is queued already is written all the same.
+                queue.close();
+            }
+            let tend = taken.tend;
+            if taken.any() {
+                match self.write(taken, &mut queue, &mut held) {
+                    Ok((waiting, appended)) => {
+                        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+                        Acknowledgement::send(waiters.zip(appended).collect());
                     }
-                    Command::Keep(checkpoint) => checkpoints.push(checkpoint),
-                    // What is queued already is written all the same.
-                    Command::Close => queue.close(),
+                    Err(error) => {
+                        // Before the waiters are dropped, which tells them to look.
+                        failure.set(error);
+                        return Ok(());
+                    }
                 }
             }
-            if entries.is_empty() && checkpoints.is_empty() {
-                continue;
-            }
-            match self.write(entries, checkpoints, &waiting) {
-                Ok(appended) => {
-                    let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                    Acknowledgement::send(waiters.zip(appended).collect());
-                }
-                Err(error) => {
-                    // Before the waiters are dropped, which tells them to look.
-                    failure.set(error);
-                    return Ok(());
-                }
+            if tend {
+                held.entries.extend(self.tend()?);
             }
         }
         self.store.close()
     }
 
-    /// Writes a batch, and says what each of its waiters is to be told.
+    /// Writes a batch, and says what each of its waiters is to be told. Where the
+    /// store is away for too long, they are refused, and what else comes by then is
+    /// held.
     fn write(
         &mut self,
-        entries: Vec<Entry>,
-        checkpoints: Vec<Signed>,
-        waiting: &[(Waiter, Range<usize>)],
-    ) -> Result<Vec<Appended>, Error> {
+        taken: Taken,
+        queue: &mut mpsc::Receiver<Command>,
+        held: &mut Taken,
+    ) -> Result<(Vec<(Waiter, Range<usize>)>, Vec<Appended>), Error> {
         let before = self.head.borrow().clone();
-        let batch = Batch::new(&before, entries, checkpoints)?;
-        let first = self.store.write(&batch)?;
+        let mut waiting = taken.waiting;
+        let mut batch = Batch::new(&before, taken.entries, taken.checkpoints)?;
+        let mut outage: Option<(Instant, Duration)> = None;
+        let first = loop {
+            let error = match self.store.write(&mut batch) {
+                Ok(first) => break first,
+                Err(error) if error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let now = self.clock.instant();
+            let (since, pause) = outage.get_or_insert((now, BACKOFF.0));
+            let patience = self
+                .store
+                .tended()
+                .map_or(Duration::ZERO, |it| it.patience());
+            if now.saturating_duration_since(*since) >= patience {
+                if taken.close || held.close {
+                    return Err(error);
+                }
+                self.missed(error, Availability::Away);
+                waiting.clear();
+                while let Ok(command) = queue.try_recv() {
+                    held.take(command);
+                }
+                held.waiting.clear();
+            } else {
+                self.missed(error, Availability::Missed);
+            }
+            thread::sleep(*pause);
+            *pause = (*pause * 2).min(BACKOFF.1);
+        };
+        self.here();
         let receipts = waiting.iter().any(|(it, _)| it.receipts);
         let signer = self.signer.as_ref().filter(|_| receipts);
         let vouching = signer.map(|it| Vouching::new(it, before, &batch));
@@ -208,7 +324,48 @@ impl Writer {
         });
         let appended = appended.collect();
         self.head.send_replace(batch.tree);
-        Ok(appended)
+        Ok((waiting, appended))
+    }
+
+    /// Looks after the store. Gives what is to be written of what others have left.
+    fn tend(&mut self) -> Result<Vec<Entry>, Error> {
+        let Some(store) = self.store.tended() else {
+            return Ok(Vec::new());
+        };
+        match store.tend() {
+            Ok(left) => {
+                self.here();
+                let entries = left.iter().map(|it| unknown(it, &self.clock, &self.random));
+                Ok(entries.collect())
+            }
+            Err(error) if error.is_passing() => {
+                self.missed(error, Availability::Missed);
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn here(&self) {
+        self.availability.send_if_modified(|it| {
+            let was_here = it.is_here();
+            *it = Availability::Here;
+            !was_here
+        });
+    }
+
+    fn missed(&self, error: Error, how: fn(Arc<Error>) -> Availability) {
+        let error = Arc::new(error);
+        self.availability.send_if_modified(|it| {
+            let next = how(error);
+            let changed = std::mem::discriminant(it) != std::mem::discriminant(&next);
+            // nobody waits again for what has been given up, until it is back
+            if changed && !matches!(it, Availability::Away(_)) {
+                *it = next;
+                return true;
+            }
+            false
+        });
     }
 }
 

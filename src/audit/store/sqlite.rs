@@ -139,7 +139,7 @@ impl Store for Sqlite {
         Ok(intents)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<Position, Error> {
+    fn write(&mut self, batch: &mut Batch) -> Result<Position, Error> {
         let written = Error::database(&self.path, "written");
         let transaction = self.connection.transaction().map_err(&written)?;
         insert(&transaction, batch).map_err(&written)?;

@@ -68,7 +68,8 @@ fn link(package: &Path) {
     let links = fs::read(package.join("native/pg-symlinks.json")).unwrap();
     let links: Vec<Value> = serde_json::from_slice(&links).unwrap();
     for link in links {
-        let [source, target] = ["source", "target"].map(|it| package.join(link[it].as_str().unwrap()));
+        let [source, target] =
+            ["source", "target"].map(|it| package.join(link[it].as_str().unwrap()));
         // all are beside what they stand for
         assert_eq!(source.parent(), target.parent());
         symlink(source.file_name().unwrap(), target).unwrap();
