@@ -28,6 +28,7 @@ mod store;
 mod tests;
 mod trail;
 pub mod tree;
+pub mod verify;
 mod writer;
 
 pub use error::{Advice, Error};

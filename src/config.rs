@@ -26,7 +26,7 @@ use std::{
 };
 
 pub use self::{
-    audit::Audit,
+    audit::{Audit, Checkpoints},
     auth::Auth,
     limits::Limits,
     log::{Format, Log},

@@ -94,6 +94,13 @@ pub fn tls(ca: Option<&Path>) -> Result<ClientConfig, Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Why a request has failed, for the log: what is behind the client's own words.
+#[must_use]
+pub fn cause(error: &legacy::Error) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// Reads the address of something whose answers are trusted or that is shown
 /// credentials: `https`, or `http` to this machine.
 ///

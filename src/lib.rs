@@ -12,7 +12,7 @@
 //! | … does the policy permit it? | [`policy`] |
 //! | … what is sent, what does the answer mean? | [`datadog`], [`braintrust`], [`coveo`] by [`gateway::operation`] |
 //! | … the REST call itself | [`upstream`] |
-//! | … the durable record | [`audit`] |
+//! | … the durable record | [`audit`], and out of reach: [`checkpoints`] |
 //! | every error becomes a status in one place | [`status`] |
 //!
 //! Beside the way: [`contract`] (generated code and the table of operations),
@@ -27,6 +27,7 @@ pub mod audit;
 pub mod auth;
 pub mod braintrust;
 pub mod call;
+pub mod checkpoints;
 pub mod cli;
 pub mod clock;
 pub mod config;

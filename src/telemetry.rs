@@ -91,6 +91,13 @@ struct Figures {
     loaded_at: Gauge,
     reload_failed: Gauge,
     restart_needed: Gauge,
+    checkpoint_size: Family<OutletLabels, Gauge>,
+    checkpoint_failures: Family<OutletLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutletLabels {
+    outlet: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -170,6 +177,17 @@ impl Metrics {
             "How many settings have changed that take a restart",
             restart_needed.clone(),
         );
+        let (checkpoint_size, checkpoint_failures) = (Family::default(), Family::default());
+        registry.register(
+            "checkpoint_size",
+            "How many records the newest checkpoint covers that was sent out",
+            checkpoint_size.clone(),
+        );
+        registry.register(
+            "checkpoint_failures",
+            "Checkpoints that could not be sent out",
+            checkpoint_failures.clone(),
+        );
         // there from the start, so that a first failure is a change
         for labels in [TAKEN, REFUSED] {
             drop(reloads.get_or_create(&labels));
@@ -184,6 +202,8 @@ impl Metrics {
             loaded_at,
             reload_failed,
             restart_needed,
+            checkpoint_size,
+            checkpoint_failures,
         }))
     }
 
@@ -232,6 +252,21 @@ impl Metrics {
     pub fn configuration_refused(&self) {
         self.0.reloads.get_or_create(&REFUSED).inc();
         self.0.reload_failed.set(1);
+    }
+
+    /// A checkpoint was sent out.
+    pub fn checkpoint_sent(&self, outlet: &'static str, size: u64) {
+        let gauge = self
+            .0
+            .checkpoint_size
+            .get_or_create(&OutletLabels { outlet });
+        gauge.set(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// A checkpoint could not be sent out.
+    pub fn checkpoint_failed(&self, outlet: &'static str) {
+        let labels = OutletLabels { outlet };
+        self.0.checkpoint_failures.get_or_create(&labels).inc();
     }
 
     /// All figures in the OpenMetrics text format.

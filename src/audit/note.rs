@@ -9,10 +9,14 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use aws_lc_rs::{
     digest,
+    error::Unspecified,
+    rand::SystemRandom,
     signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rustls::pki_types::PrivateKeyDer;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::pem;
 
@@ -58,6 +62,23 @@ pub enum Error {
     /// A signature by this key is wrong.
     #[error("the signature of {0} does not fit the note")]
     BadSignature(String),
+}
+
+/// Makes a private key: PKCS#8 in PEM.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub fn generate() -> Result<SecretString, Unspecified> {
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())?;
+    let text = Zeroizing::new(BASE64.encode(key.as_ref()));
+    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
+    for line in text.as_bytes().chunks(64) {
+        // base64 is ASCII
+        pem.extend(line.iter().map(|it| char::from(*it)));
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    Ok(pem.into())
 }
 
 /// Makes signed notes. Cheap to clone.
@@ -241,6 +262,8 @@ impl FromStr for Verifier {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     /// A signer whose key is always the same.
@@ -251,6 +274,16 @@ pub(super) mod tests {
         let digits = (0..seed.len()).step_by(2);
         key.extend(digits.map(|at| u8::from_str_radix(&seed[at..at + 2], 16).unwrap()));
         Signer::from_pkcs8(&key, name, &"a test").unwrap()
+    }
+
+    #[test]
+    fn a_key_that_was_made_can_be_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, generate().unwrap().expose_secret()).unwrap();
+        let signer = Signer::load(&path, "a").unwrap();
+        let note = signer.sign("text\n");
+        assert_eq!(signer.verifier().open(&note).unwrap(), "text\n");
     }
 
     #[test]

@@ -207,11 +207,6 @@ impl Record {
         finding.or(outcome).unwrap_or(self.kind.name())
     }
 
-    /// Whether its call may change anything upstream.
-    pub(super) fn is_of_change(&self) -> bool {
-        !matches!(self.effect.as_deref(), Some("read" | "reveal"))
-    }
-
     /// The exact bytes to store. Every text is cut to its bound before.
     pub(super) fn encode(&mut self) -> Result<Vec<u8>, serde_json::Error> {
         self.bound();

@@ -77,7 +77,7 @@ pub(super) fn open(
 pub(super) fn view(settings: &Settings) -> Result<Box<dyn View>, Error> {
     Ok(match &settings.store {
         Location::Sqlite(path) => Box::new(sqlite::view::View::open(path)?),
-        Location::Postgres(it) => Box::new(postgres::view::View::open(it, &settings.origin)?),
+        Location::Postgres(it) => Box::new(postgres::view::View::open(it)?),
     })
 }
 
@@ -138,17 +138,26 @@ pub(super) enum Step {
     None,
 }
 
+impl Step {
+    /// What a record of this kind, effect and outcome means for its call. Calls that
+    /// change nothing are never open.
+    pub(super) fn of(kind: Kind, effect: Option<&str>, outcome: Option<Outcome>) -> Self {
+        let changes = !matches!(effect, Some("read" | "reveal"));
+        match kind {
+            Kind::Intent => Self::Opens,
+            Kind::Reconciled => Self::Settles,
+            _ if !changes => Self::None,
+            Kind::Outcome if outcome == Some(Outcome::Unknown) => Self::EndsUnknown,
+            Kind::Outcome | Kind::Denied | Kind::Refused => Self::Ends,
+        }
+    }
+}
+
 impl Row {
-    /// What it means for its call. Calls that change nothing are never open.
+    /// What it means for its call.
     pub(super) fn step(&self) -> Step {
         let record = &self.record;
-        match record.kind {
-            Kind::Intent => Step::Opens,
-            Kind::Reconciled => Step::Settles,
-            _ if !record.is_of_change() => Step::None,
-            Kind::Outcome if record.outcome == Some(Outcome::Unknown) => Step::EndsUnknown,
-            Kind::Outcome | Kind::Denied | Kind::Refused => Step::Ends,
-        }
+        Step::of(record.kind, record.effect.as_deref(), record.outcome)
     }
 
     pub(super) fn resource_id(&self) -> Option<&str> {
@@ -224,8 +233,12 @@ pub(super) trait View: fmt::Debug + Send {
         limit: usize,
     ) -> Result<Vec<Kept>, Error>;
 
-    /// The outcomes `unknown` that nothing has settled yet, in their order.
-    fn unresolved(&self) -> Result<Vec<Kept>, Error>;
+    /// The outcomes `unknown` that nothing has settled yet, in their order: all, or
+    /// those that whoever writes as an origin is to settle.
+    fn unresolved(&self, of: Option<&str>) -> Result<Vec<Kept>, Error>;
+
+    /// Has everything that is read from now on be of one state of the trail.
+    fn freeze(&self) -> Result<(), Error>;
 
     /// The trees that records are in, by their origins, with their sizes.
     fn origins(&self) -> Result<Vec<(String, u64)>, Error>;
@@ -252,9 +265,14 @@ pub(super) trait View: fmt::Debug + Send {
     /// The newest of them.
     fn checkpoint(&self, origin: &str) -> Result<Option<String>, Error>;
 
-    /// Keys and their makers as far as they are told beside the records:
-    /// every projection, for whoever checks it against the records.
+    /// Every key and its maker, as they are kept beside the records.
     fn keys(&self) -> Result<Vec<KeptKey>, Error>;
+
+    /// Hands over every fingerprint that is kept to find records by.
+    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), Error>;
+
+    /// The intents that are kept as open ones: their calls and positions.
+    fn open(&self) -> Result<Vec<(String, Position)>, Error>;
 }
 
 /// A record as a store keeps it.
@@ -270,6 +288,7 @@ pub(super) struct Kept {
 /// A leaf of a tree as a store keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaf<'a> {
+    pub(super) position: Position,
     pub(super) index: u64,
     /// The kept hash; `None` if what is kept is no hash.
     pub(super) hash: Option<Hash>,
@@ -291,14 +310,15 @@ pub(super) struct Columns<'a> {
 }
 
 /// A key and its maker as a store keeps them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeptKey {
     pub(super) upstream: String,
     pub(super) resource_type: String,
     pub(super) id: String,
     pub(super) issuer: String,
     pub(super) subject: String,
-    pub(super) removed: bool,
+    /// The record that says so.
+    pub(super) position: Position,
 }
 
 /// The hashes of a tree as a view gives them: of its leaves, and the roots of

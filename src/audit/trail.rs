@@ -18,7 +18,7 @@ use super::{
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
-    store::{self, Batch, Hashed, Store, View},
+    store::{self, Batch, Hashed, Step, Store, View},
     tree::{Frontier, proof},
     writer::{self, Command, Ended, Failure, Waiter, Writer},
 };
@@ -190,8 +190,11 @@ impl Trail {
         }
         if let Some(refusal) = self.refusal() {
             // of what may have been changed upstream, the end is written in the end
-            let is_end = |it: &Entry| it.record.kind == Kind::Outcome && it.record.is_of_change();
-            if entries.iter().all(is_end) {
+            let is_outcome = |Entry { record: it, .. }: &Entry| {
+                let step = Step::of(it.kind, it.effect.as_deref(), it.outcome);
+                it.kind == Kind::Outcome && matches!(step, Step::Ends | Step::EndsUnknown)
+            };
+            if entries.iter().all(is_outcome) {
                 self.append_detached(entries);
             }
             return Err(refusal);

@@ -167,7 +167,7 @@ impl From<gateway::Error> for Error {
             gateway::Error::Config(faults) => faults.into(),
             gateway::Error::File(..) => Self::new(Exit::Io, error),
             gateway::Error::Vendor(_) => Self::new(Exit::Unavailable, error),
-            gateway::Error::Issuer(_) => Self::new(Exit::Software, error),
+            gateway::Error::Issuer(_) | gateway::Error::Key => Self::new(Exit::Software, error),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Checkpoints {
     pub file: Option<PathBuf>,
     /// To this URL, each in a POST.
     pub url: Option<Uri>,
+    /// Certificates to trust there instead of the machine's (PEM).
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Checkpoints {
@@ -40,6 +42,7 @@ impl Default for Checkpoints {
             stdout: true,
             file: None,
             url: None,
+            ca: None,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Checkpoints {
             stdout: table.optional("stdout").unwrap_or(default.stdout),
             file: table.optional("file"),
             url: table.optional("url").map(|Endpoint(it)| it),
+            ca: table.optional("ca"),
         })
     }
 }

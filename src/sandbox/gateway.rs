@@ -20,7 +20,8 @@ use serde::Serialize;
 
 use super::{http, issuer};
 use crate::{
-    clock::Clock, config, random::Random, server, settings, tasks::Tasks, telemetry::Logs,
+    audit::note, clock::Clock, config, random::Random, server, settings, tasks::Tasks,
+    telemetry::Logs,
 };
 use vendors::{Simulated, Vendors};
 
@@ -51,6 +52,9 @@ pub enum Error {
     /// A file can't be written.
     #[error("{}: it can't be written", .0.display())]
     File(PathBuf, #[source] io::Error),
+    /// A key can't be made.
+    #[error("a key to sign the audit trail with can't be made")]
+    Key,
     /// A simulator can't start.
     #[error("a simulated vendor can't start")]
     Vendor(#[from] http::Error),
@@ -169,6 +173,7 @@ impl Sandbox {
             service_accounts.extend(it.service_account_id.map(|id| (it.name, id)));
         }
         folder.write("policy.toml", POLICY)?;
+        folder.signing_key()?;
         let config = folder.write("keygate.toml", &text)?;
         let server =
             server::Server::start(config::Config::load(&config)?, logs, clock, random).await?;
@@ -233,6 +238,9 @@ file = \"policy.toml\"
 
 [audit]
 store = \"sqlite:trail.db\"
+origin = \"keygate-sandbox\"
+signing_key = {{ file = \"secrets/signing-key.pem\" }}
+checkpoints = {{ stdout = false, file = \"checkpoints.txt\" }}
 
 [log]
 level = \"warn\"
@@ -289,6 +297,17 @@ impl Folder {
         let path = self.0.join(name);
         fs::write(&path, text).map_err(|e| Error::File(path.clone(), e))?;
         Ok(path)
+    }
+
+    /// The key that the trail's checkpoints are signed with: made once, so that a
+    /// trail that is there can go on.
+    fn signing_key(&self) -> Result<(), Error> {
+        let path = self.0.join("secrets/signing-key.pem");
+        if path.exists() {
+            return Ok(());
+        }
+        let key = note::generate().map_err(|_| Error::Key)?;
+        self.secret("signing-key.pem", &key)
     }
 
     fn secret(&self, name: &str, secret: &SecretString) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{tls, upstreams};
-use crate::{audit, contract, policy, settings};
+use crate::{audit, contract, http, policy, settings};
 
 /// Why a server can't start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum Error {
     /// The trail can't be used.
     #[error("the audit trail can't be used")]
     Audit(#[from] audit::Error),
+    /// Checkpoints can't be sent where they are to go.
+    #[error("audit.checkpoints can't be sent out")]
+    Checkpoints(#[source] http::Error),
     /// Upstreams can't be called.
     #[error(transparent)]
     Upstream(#[from] upstreams::Error),

@@ -121,7 +121,7 @@ impl Postgres {
             session.begin(location, &writer).await?;
             Ok::<_, audit::Error>(session)
         })?;
-        let view = View::open(location, origin)?;
+        let view = View::open(location)?;
         let tree = (&view as &dyn super::View).tree(origin)?;
         Ok(Self {
             session: Some(session),
@@ -278,7 +278,7 @@ impl Store for Postgres {
     }
 
     fn view(&self) -> Result<Box<dyn super::View>, audit::Error> {
-        Ok(Box::new(View::open(&self.location, &self.writer.origin)?))
+        Ok(Box::new(View::open(&self.location)?))
     }
 
     fn tended(&mut self) -> Option<&mut dyn Tended> {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use ::http::{Request, StatusCode, Uri, header::ACCEPT};
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header::ACCEPT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use tokio::time::timeout;
 
 use super::MAX_BYTES;
-use crate::http::Client;
+use crate::http::{self, Client};
 
 /// The longest that a fetch may take, from the first byte to the last.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,10 +37,8 @@ impl Fetch {
             .header(ACCEPT, "application/jwk-set+json, application/json")
             .body(Full::default())
             .map_err(|error| error.to_string())?;
-        let response = self.client.request(request).await.map_err(|error| {
-            let cause = std::error::Error::source(&error);
-            cause.map_or_else(|| error.to_string(), ToString::to_string)
-        })?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| http::cause(&error))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(format!(

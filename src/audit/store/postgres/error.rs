@@ -185,6 +185,12 @@ impl Error {
         }
     }
 
+    /// Whether there is no server to speak with.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.kind, Kind::Unreachable | Kind::Silent)
+    }
+
     /// Says of an error of the client what it means here.
     pub(super) fn of(location: &Location) -> impl Fn(tokio_postgres::Error) -> Self {
         move |error| {

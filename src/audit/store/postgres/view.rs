@@ -3,7 +3,7 @@
 mod page;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     fmt,
 };
@@ -34,8 +34,8 @@ pub(in crate::audit) struct View {
     client: RefCell<Option<Client>>,
     driver: Driver,
     location: Location,
-    /// The origin of whoever reads.
-    origin: String,
+    /// Whether what is read is of one state, which is lost with the connection.
+    frozen: Cell<bool>,
 }
 
 impl fmt::Debug for View {
@@ -50,8 +50,8 @@ impl fmt::Debug for View {
 type Parameters<'a> = [&'a (dyn ToSql + Sync)];
 
 impl View {
-    /// Opens a trail to read it, as the replica of an origin.
-    pub(in crate::audit) fn open(location: &Location, origin: &str) -> Result<Self, audit::Error> {
+    /// Opens a trail to read it.
+    pub(in crate::audit) fn open(location: &Location) -> Result<Self, audit::Error> {
         let driver = Driver::new().map_err(audit::Error::Thread)?;
         let client = driver.run(async {
             let client = connect::connect(location).await?.client;
@@ -65,20 +65,20 @@ impl View {
             client: RefCell::new(Some(client)),
             driver,
             location: location.clone(),
-            origin: origin.to_owned(),
+            frozen: Cell::new(false),
         })
     }
 
     /// Asks; once more on a new connection if the one there was is lost.
     fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
         let mut client = self.client.borrow_mut();
-        let (client, location) = (&mut *client, &self.location);
+        let (client, location, frozen) = (&mut *client, &self.location, self.frozen.get());
         self.driver.run(async {
             let failed = Error::of(location);
             if let Some(client) = &client {
                 match client.query(sql, parameters).await {
                     Ok(rows) => return Ok(rows),
-                    Err(error) if error.code().is_some() && !client.is_closed() => {
+                    Err(error) if frozen || (error.code().is_some() && !client.is_closed()) => {
                         return Err(failed(error));
                     }
                     Err(_) => {}
@@ -102,7 +102,7 @@ impl View {
     fn record(&self, row: &Row) -> Result<Record, audit::Error> {
         serde_json::from_slice(row.get(1)).map_err(|source| audit::Error::Record {
             store: self.location.to_string(),
-            position: Position(row.get::<_, i64>(0).cast_unsigned()),
+            position: position(row, 0),
             source,
         })
     }
@@ -141,7 +141,7 @@ impl View {
         let kept = rows.iter().map(|row| {
             let leaf = row.get::<_, &[u8]>(3).try_into();
             Ok(Kept {
-                position: Position(row.get::<_, i64>(0).cast_unsigned()),
+                position: position(row, 0),
                 origin: row.get(1),
                 index: row.get::<_, i64>(2).cast_unsigned(),
                 leaf: leaf.map_err(|_| (self as &dyn store::View).damaged())?,
@@ -205,13 +205,24 @@ impl store::View for View {
         self.kept(&sql, &values)
     }
 
-    /// Those that this replica is to settle: its own, and those of others that have
-    /// gone.
-    fn unresolved(&self) -> Result<Vec<Kept>, audit::Error> {
+    fn unresolved(&self, of: Option<&str>) -> Result<Vec<Kept>, audit::Error> {
         let sql = "SELECT r.position, r.origin, r.leaf_index, r.leaf, r.body
              FROM keygate.unresolved u JOIN keygate.records r USING (position)
-             WHERE u.origin = $1 AND r.body IS NOT NULL ORDER BY position";
-        self.kept(sql, &[&self.origin])
+             WHERE coalesce(u.origin = $1::text, true) AND r.body IS NOT NULL ORDER BY position";
+        self.kept(sql, &[&of])
+    }
+
+    fn freeze(&self) -> Result<(), audit::Error> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+             SET LOCAL idle_in_transaction_session_timeout = 0";
+        // one that fails makes a connection, on which it is begun
+        self.query("SELECT 1", &[])?;
+        if let Some(client) = &*self.client.borrow() {
+            let begun = self.driver.run(client.batch_execute(begin));
+            begun.map_err(Error::of(&self.location))?;
+        }
+        self.frozen.set(true);
+        Ok(())
     }
 
     fn origins(&self) -> Result<Vec<(String, u64)>, audit::Error> {
@@ -241,6 +252,7 @@ impl store::View for View {
                 let [call, request_id, kind, subject, resource_id] =
                     [4, 5, 6, 7, 8].map(|at| row.get::<_, Option<&str>>(at).map(read));
                 let leaf = Leaf {
+                    position: position(row, 9),
                     index: index.cast_unsigned(),
                     hash: row.get::<_, &[u8]>(1).try_into().ok(),
                     body: row.get(2),
@@ -301,7 +313,7 @@ impl store::View for View {
     }
 
     fn keys(&self) -> Result<Vec<KeptKey>, audit::Error> {
-        let sql = "SELECT upstream, type, id, issuer, subject, removed IS NOT NULL
+        let sql = "SELECT upstream, type, id, issuer, subject, position
              FROM keygate.keys ORDER BY upstream, type, id";
         let rows = self.query(sql, &[])?;
         let keys = rows.iter().map(|row| {
@@ -312,9 +324,38 @@ impl store::View for View {
                 id: text(2),
                 issuer: text(3),
                 subject: text(4),
-                removed: row.get(5),
+                position: position(row, 5),
             }
         });
         Ok(keys.collect())
     }
+
+    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), audit::Error> {
+        let sql = "SELECT fingerprint, position FROM keygate.fingerprints
+             WHERE (fingerprint, position) > ($1, $2) ORDER BY fingerprint, position LIMIT $3";
+        let (mut last, mut at) = (String::new(), -1_i64);
+        loop {
+            let rows = self.query(sql, &[&last, &at, &SCAN])?;
+            for row in &rows {
+                each(row.get(0), position(row, 1));
+            }
+            let Some(row) = rows.last() else {
+                return Ok(());
+            };
+            (last, at) = (row.get(0), row.get(1));
+        }
+    }
+
+    fn open(&self) -> Result<Vec<(String, Position)>, audit::Error> {
+        let sql = "SELECT call, position FROM keygate.open_intents";
+        let rows = self.query(sql, &[])?;
+        let open = rows
+            .iter()
+            .map(|row| (read(row.get(0)).into_owned(), position(row, 1)));
+        Ok(open.collect())
+    }
+}
+
+fn position(row: &Row, column: usize) -> Position {
+    Position(row.get::<_, i64>(column).cast_unsigned())
 }

@@ -179,10 +179,19 @@ impl store::View for View {
         self.all_kept(&sql, values).map_err(self.read())
     }
 
-    fn unresolved(&self) -> Result<Vec<Kept>, Error> {
+    fn unresolved(&self, _of: Option<&str>) -> Result<Vec<Kept>, Error> {
         let sql = "SELECT position, leaf, body FROM unresolved JOIN records USING (position)
                    WHERE body IS NOT NULL ORDER BY position";
         self.all_kept(sql, Vec::new()).map_err(self.read())
+    }
+
+    fn freeze(&self) -> Result<(), Error> {
+        // the state is that of the first read after the beginning
+        let freeze = || -> rusqlite::Result<()> {
+            self.connection.execute_batch("BEGIN DEFERRED")?;
+            size(&self.connection).map(drop)
+        };
+        freeze().map_err(self.read())
     }
 
     fn origins(&self) -> Result<Vec<(String, u64)>, Error> {
@@ -208,8 +217,10 @@ impl store::View for View {
                 let text = |at: usize| -> rusqlite::Result<Option<&str>> {
                     Ok(row.get_ref(at)?.as_str_or_null()?)
                 };
+                let index = row.get::<_, i64>(0)?.cast_unsigned();
                 let leaf = Leaf {
-                    index: row.get::<_, i64>(0)?.cast_unsigned(),
+                    position: Position(index),
+                    index,
                     hash: row
                         .get_ref(1)?
                         .as_blob()
@@ -276,10 +287,7 @@ impl store::View for View {
     fn keys(&self) -> Result<Vec<KeptKey>, Error> {
         let keys = || -> rusqlite::Result<_> {
             self.connection
-                .prepare_cached(
-                    "SELECT upstream, type, id, issuer, subject, removed IS NOT NULL FROM keys
-                     ORDER BY upstream, type, id",
-                )?
+                .prepare_cached("SELECT upstream, type, id, issuer, subject, position FROM keys")?
                 .query_map([], |row| {
                     Ok(KeptKey {
                         upstream: row.get(0)?,
@@ -287,13 +295,41 @@ impl store::View for View {
                         id: row.get(2)?,
                         issuer: row.get(3)?,
                         subject: row.get(4)?,
-                        removed: row.get(5)?,
+                        position: position(row.get(5)?),
                     })
                 })?
                 .collect()
         };
         keys().map_err(self.read())
     }
+
+    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), Error> {
+        let mut scan = || -> rusqlite::Result<()> {
+            let sql = "SELECT fingerprint, position FROM fingerprints";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let text = row.get_ref(0)?.as_str_or_null()?;
+                each(text.unwrap_or_default(), position(row.get(1)?));
+            }
+            Ok(())
+        };
+        scan().map_err(self.read())
+    }
+
+    fn open(&self) -> Result<Vec<(String, Position)>, Error> {
+        let open = || -> rusqlite::Result<_> {
+            self.connection
+                .prepare_cached("SELECT call, position FROM open_intents")?
+                .query_map([], |row| Ok((row.get(0)?, position(row.get(1)?))))?
+                .collect()
+        };
+        open().map_err(self.read())
+    }
+}
+
+fn position(stored: i64) -> Position {
+    Position(stored.cast_unsigned())
 }
 
 /// Whose tree it is.
