@@ -18,8 +18,10 @@ mod fingerprint;
 mod line;
 mod names;
 pub mod note;
+mod ocsf;
 mod owners;
 mod reader;
+mod reading;
 pub mod receipt;
 mod record;
 mod settings;
@@ -28,6 +30,7 @@ mod store;
 mod tests;
 mod trail;
 pub mod tree;
+mod upkeep;
 pub mod verify;
 mod writer;
 
@@ -36,12 +39,14 @@ pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
 pub use line::line;
 pub use names::{Finding, Kind, Outcome, ParseNameError};
+pub use ocsf::ocsf;
 pub use reader::{Order, Query, Reader, Records, Stored};
 pub use receipt::Receipt;
-pub use record::{Caller, Peer, Record, Resource};
+pub use record::{Caller, Peer, Pruned, Record, Resource};
 pub use settings::{Location, ORIGIN, Settings};
 pub use store::{migrate, postgres};
 pub use trail::{Appended, Trail};
+pub use upkeep::{Mandate, Pruning};
 pub use writer::Availability;
 
 /// A record's place in the trail, counted from 0 without a gap: the order in

@@ -4,6 +4,7 @@
 
 pub mod answers;
 pub mod interpret;
+mod local;
 mod narrow;
 pub mod operation;
 pub mod request;
@@ -20,6 +21,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
+pub use local::Outlet;
 pub use operation::{Operation, Plan};
 pub(crate) use service::service;
 pub use stream::{Items, Pages};
@@ -29,7 +31,7 @@ use crate::{
     auth::Caller,
     call::{Call, Conclusion},
     contract::Contract,
-    policy::{Denial, Policy},
+    policy::Policy,
     status::{self, Error},
     upstream::{Registry, registry::Choice},
 };
@@ -77,6 +79,8 @@ pub struct Gateway {
     contract: Arc<Contract>,
     /// Where the setup comes from that holds while a call is under way.
     source: Arc<dyn revocation::Source>,
+    /// No more calls are taken: streams that have no end of their own end.
+    closing: CancellationToken,
 }
 
 /// What became of a call: the answer, or the error and how it is recorded.
@@ -99,10 +103,18 @@ impl From<Error> for Failure {
 
 impl Gateway {
     /// A gateway that serves this contract. Calls that are under way hear from the
-    /// source of what holds meanwhile.
+    /// source of what holds meanwhile, and by `closing` that no more are taken.
     #[must_use]
-    pub fn new(contract: Arc<Contract>, source: Arc<dyn revocation::Source>) -> Self {
-        Self { contract, source }
+    pub fn new(
+        contract: Arc<Contract>,
+        source: Arc<dyn revocation::Source>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self {
+            contract,
+            source,
+            closing,
+        }
     }
 
     /// The contract that it serves.
@@ -156,42 +168,6 @@ impl Gateway {
         let reason = operation.and_then(|it| it.not_offered.clone());
         let error = reason.map_or(Error::Internal, Error::NotOffered);
         self.local(method, request, |_, _, _| Err(error)).await
-    }
-
-    /// Takes a call that keygate answers by itself.
-    ///
-    /// # Errors
-    /// The status of whatever stood in its way.
-    pub async fn local<Q, A>(
-        &self,
-        method: &'static str,
-        request: Request<Q>,
-        answer: impl FnOnce(&Setup, &Caller, &Q) -> std::result::Result<A, Error>,
-    ) -> std::result::Result<Response<A>, Status> {
-        let (call, admitted, _, request) = parts(request)?;
-        let answered = match (&admitted, self.contract.operation(method)) {
-            (Some(Admitted { caller, setup }), Some(operation)) => {
-                let denied = |denial| call.note_denial(denial, setup.policy.version());
-                let permitted = setup.policy.authorize(caller, operation, None);
-                permitted.map_err(denied).and_then(|permit| {
-                    call.note_permit(&permit);
-                    answer(setup, caller, &request).map_err(|error| match error {
-                        Error::PolicyDenied { missing, rule } => denied(Denial { missing, rule }),
-                        error => error,
-                    })
-                })
-            }
-            (None, _) => Err(Error::TokenMissing),
-            (_, None) => Err(Error::Internal),
-        };
-        let result = match answered {
-            Ok(answer) => {
-                let concluded = conclude(&call, Conclusion::succeeded(Vec::new())).await;
-                concluded.map(|()| answer)
-            }
-            Err(error) => Err(error.into()),
-        };
-        finish(&call, result).await
     }
 
     async fn path<O: Operation>(

@@ -36,6 +36,7 @@ pub mod coveo;
 pub mod datadog;
 pub mod files;
 pub mod gateway;
+mod glob;
 pub mod http;
 pub mod json;
 pub mod live;

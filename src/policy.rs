@@ -39,7 +39,6 @@ use permit::Granted;
 mod deny;
 mod explanation;
 mod file;
-mod glob;
 mod index;
 mod permit;
 mod role;
@@ -47,13 +46,13 @@ mod role;
 mod tests;
 mod upstream;
 
+pub use crate::glob::matches;
 pub use deny::{Denied, What};
 pub use explanation::{Explanation, Question};
 pub use file::Error;
-pub use glob::matches;
 pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
-pub use upstream::Pattern;
+pub use upstream::{Pattern, known_parts};
 
 /// The permission to ask what others may do.
 pub const ACCESS_READ: &str = "keygate_access_read";

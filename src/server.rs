@@ -202,7 +202,12 @@ impl Server {
         let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
         let publisher = publisher.map_err(Error::Checkpoints)?;
 
-        let gateway = Arc::new(Gateway::new(contract.clone(), Arc::new(live.clone())));
+        let closing = CancellationToken::new();
+        let gateway = Arc::new(Gateway::new(
+            contract.clone(),
+            Arc::new(live.clone()),
+            closing.clone(),
+        ));
         let ledger = Ledger {
             trail: trail.clone(),
             clock: clock.clone(),
@@ -219,7 +224,7 @@ impl Server {
         let grpc = bind("server.grpc", config.server.grpc).await?;
         let http = bind("server.http", config.server.http).await?;
         let addresses = (address(&grpc)?, address(&http)?);
-        let (routes, ending) = routes(&gateway, config.server.max_message_bytes).await;
+        let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
@@ -368,7 +373,11 @@ pub async fn check(
 }
 
 /// All services: the contract's, health and reflection.
-async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
+async fn routes(
+    gateway: &Arc<Gateway>,
+    limit: usize,
+    closing: CancellationToken,
+) -> (Routes, Ending) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut services = vec![""];
     let mut routes = Routes::builder();
@@ -415,7 +424,7 @@ async fn routes(gateway: &Arc<Gateway>, limit: usize) -> (Routes, Ending) {
         readiness: Readiness::default(),
         health,
         services: services.into(),
-        closing: CancellationToken::new(),
+        closing,
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)

@@ -84,6 +84,12 @@ pub enum Error {
     OutcomeUnknown(String),
     /// The trail can't be written.
     AuditUnavailable,
+    /// The trail has no such record.
+    RecordNotFound,
+    /// The gateway has no key to sign the trail with.
+    TrailNotSigned,
+    /// The gateway is being shut down.
+    ShuttingDown,
     /// Time was up.
     DeadlineExceeded,
     /// The caller went away.
@@ -113,7 +119,7 @@ impl Error {
             Self::InvalidRequest(_) | Self::UpstreamRejected(_) | Self::Undecodable => {
                 Code::InvalidArgument
             }
-            Self::KeyNotFound(_) => Code::NotFound,
+            Self::KeyNotFound(_) | Self::RecordNotFound => Code::NotFound,
             Self::KeyExists(_) => Code::AlreadyExists,
             Self::RateLimited { .. } | Self::Overloaded | Self::RequestTooLarge => {
                 Code::ResourceExhausted
@@ -121,11 +127,13 @@ impl Error {
             Self::Unsupported(_) | Self::NotOffered(_) => Code::Unimplemented,
             Self::UpstreamNotConfigured
             | Self::EndpointDisabled(_)
+            | Self::TrailNotSigned
             | Self::UpstreamCredentialsRejected
             | Self::UpstreamForbidden => Code::FailedPrecondition,
-            Self::IssuerUnavailable | Self::UpstreamUnavailable | Self::AuditUnavailable => {
-                Code::Unavailable
-            }
+            Self::IssuerUnavailable
+            | Self::UpstreamUnavailable
+            | Self::AuditUnavailable
+            | Self::ShuttingDown => Code::Unavailable,
             Self::OutcomeUnknown(_) => Code::Unknown,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Cancelled => Code::Cancelled,
@@ -157,6 +165,9 @@ impl Error {
             Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
             Self::OutcomeUnknown(_) => "OUTCOME_UNKNOWN",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
+            Self::RecordNotFound => "RECORD_NOT_FOUND",
+            Self::TrailNotSigned => "TRAIL_NOT_SIGNED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled => "CANCELLED",
             Self::UpstreamMalformed => "UPSTREAM_MALFORMED",
@@ -228,7 +239,12 @@ impl Error {
             Self::AuditUnavailable => {
                 "the audit trail can't be written, so nothing is done: tell whoever runs the gateway"
             }
-            Self::DeadlineExceeded => "the deadline passed before upstream answered",
+            Self::RecordNotFound => "the audit trail has no such record, or no such tree",
+            Self::TrailNotSigned => {
+                "the gateway has no key to sign its audit trail with: tell whoever runs it to set `audit.signing_key`"
+            }
+            Self::ShuttingDown => "the gateway is being shut down: call again",
+            Self::DeadlineExceeded => "the deadline passed before the answer came",
             Self::Cancelled => "the call was cancelled",
             Self::UpstreamMalformed => "upstream's answer makes no sense",
             Self::RequestTooLarge => "the request's message is larger than the gateway allows",

@@ -112,6 +112,11 @@ impl Fingerprinter {
         })
     }
 
+    /// The version of the newest key.
+    pub(super) fn version(&self) -> u32 {
+        self.newest.0
+    }
+
     /// The fingerprint that new records get.
     #[must_use]
     pub fn fingerprint(&self, secret: &str) -> Fingerprint {

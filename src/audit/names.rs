@@ -56,6 +56,10 @@ named! {
         Outcome = "outcome",
         /// What became of a call whose outcome was not known.
         Reconciled = "reconciled",
+        /// Records were removed because their time was over.
+        Pruned = "pruned",
+        /// Fingerprints are made with another key from here on.
+        Rotated = "rotated",
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Error, Filter, Fingerprint, Fingerprinter, Position, Record, Settings,
     filter::Matcher,
     store::{self, Hashed, Kept, View},
-    tree::{Hash, proof},
+    tree::{Frontier, Hash, proof},
 };
 
 /// How many records are read at a time.
@@ -33,8 +33,12 @@ pub struct Query {
     pub order: Order,
     /// Only records that come, in this order, after this position.
     pub after: Option<Position>,
+    /// Only records before this position, whatever the order.
+    pub before: Option<Position>,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,
+    /// At most so many are looked at, whether they fit or not; `None` for all.
+    pub budget: Option<usize>,
 }
 
 /// An order of records.
@@ -92,15 +96,50 @@ impl Reader {
     /// is among them if it is still to come in the query's order.
     #[must_use]
     pub fn records(&self, query: Query) -> Records<'_> {
+        let end = query.before.filter(|_| query.order == Order::Newest);
+        let after = query.after.into_iter().chain(end).min();
         Records {
             reader: self,
             matcher: Matcher::new(query.filter),
             order: query.order,
-            after: query.after,
+            after: match query.order {
+                Order::Newest => after,
+                Order::Oldest => query.after,
+            },
+            before: query.before,
             left: query.limit.unwrap_or(usize::MAX),
+            budget: query.budget.unwrap_or(usize::MAX),
             page: Vec::new().into_iter(),
             last_page: false,
+            ended: false,
         }
+    }
+
+    /// The position behind the last record: all before it are committed, and what is
+    /// committed from now on comes there or later.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn end(&self) -> Result<Position, Error> {
+        self.view.end()
+    }
+
+    /// Where a record is, pruned or not: its tree, its place there, and its hash.
+    /// `None` if there is no such record.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn place(&self, position: Position) -> Result<Option<(String, u64, Hash)>, Error> {
+        let place = self.view.place(position)?;
+        Ok(place.map(|it| (it.origin, it.index, it.leaf)))
+    }
+
+    /// A tree as it was when it had so many records, no more than it has.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub fn tree(&self, origin: &str, size: u64) -> Result<Frontier, Error> {
+        Frontier::of(&self.hashed(origin), size)
     }
 
     /// The trees that the records are in, by their origins, with their sizes.
@@ -169,7 +208,11 @@ impl Reader {
         }
     }
 
-    fn stored(&self, kept: Kept) -> Result<Stored, Error> {
+    pub(super) fn view(&self) -> &dyn View {
+        &*self.view
+    }
+
+    pub(super) fn stored(&self, kept: Kept) -> Result<Stored, Error> {
         let record = serde_json::from_slice(&kept.body).map_err(|source| Error::Record {
             store: self.view.name(),
             position: kept.position,
@@ -193,26 +236,51 @@ pub struct Records<'a> {
     matcher: Matcher,
     order: Order,
     after: Option<Position>,
+    before: Option<Position>,
     left: usize,
+    budget: usize,
     page: vec::IntoIter<Kept>,
     last_page: bool,
+    ended: bool,
 }
 
 impl Records<'_> {
+    /// After which position it goes on, once there are no more records here: the
+    /// limit or the budget was reached. `None` if there are no more at all.
+    #[must_use]
+    pub fn rest(&self) -> Option<Position> {
+        let next = self.page.as_slice().first();
+        let is_last = match next {
+            None => self.last_page,
+            Some(next) => self.before.is_some_and(|it| next.position >= it),
+        };
+        self.after.filter(|_| !self.ended && !is_last)
+    }
+
     fn step(&mut self) -> Result<Option<Stored>, Error> {
-        while self.left > 0 {
+        while self.left > 0 && !self.ended {
             let Some(kept) = self.page.next() else {
                 if self.last_page {
+                    self.ended = true;
+                    break;
+                }
+                if self.budget == 0 {
                     break;
                 }
                 let view = &self.reader.view;
-                let page = view.page(&self.matcher.filter, self.order, self.after, PAGE);
+                let most = PAGE.min(self.budget);
+                let page = view.page(&self.matcher.filter, self.order, self.after, most);
                 let page = page.inspect_err(|_| self.left = 0)?;
-                self.last_page = page.len() < PAGE;
+                self.last_page = page.len() < most;
                 self.page = page.into_iter();
                 continue;
             };
+            if self.before.is_some_and(|it| kept.position >= it) {
+                self.ended = true;
+                break;
+            }
             self.after = Some(kept.position);
+            self.budget = self.budget.saturating_sub(1);
             let stored = self.reader.stored(kept)?;
             if self.matcher.matches(&stored.record) {
                 self.left -= 1;

@@ -96,6 +96,13 @@ pub struct Record {
     /// How many resources a list held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u64>,
+    /// What was removed; in pruned records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
+    /// The version of the key that fingerprints are made with from here on; in
+    /// rotated records only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint_key: Option<u32>,
 }
 
 /// A caller whose token was accepted.
@@ -143,6 +150,20 @@ pub struct Resource {
     pub copy_of: Option<String>,
 }
 
+/// What was removed from the trail. Hashes stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Everything before this time was, but for calls of which it is not known how
+    /// they ended: RFC 3339, as the record's own time.
+    pub before: String,
+    /// The position of the first record that was removed.
+    pub from: u64,
+    /// The position behind the last one.
+    pub to: u64,
+    /// How many were removed.
+    pub records: u64,
+}
+
 impl Record {
     /// A record that says nothing yet beyond whose step it is.
     #[must_use]
@@ -173,6 +194,8 @@ impl Record {
             upstream_request_id: None,
             duration_us: None,
             items: None,
+            pruned: None,
+            fingerprint_key: None,
         }
     }
 
@@ -194,6 +217,8 @@ impl Record {
             upstream_request_id: None,
             duration_us: None,
             items: None,
+            pruned: None,
+            fingerprint_key: None,
             ..self.clone()
         }
     }
@@ -241,8 +266,11 @@ impl Record {
             upstream_request_id,
             duration_us: _,
             items: _,
+            pruned,
+            fingerprint_key: _,
         } = self;
-        [id, call, time].into_iter().for_each(cut);
+        let before = pruned.as_mut().map(|it| &mut it.before);
+        [id, call, time].into_iter().chain(before).for_each(cut);
         [
             request_id,
             rpc,

@@ -18,6 +18,18 @@ pub struct Settings {
     pub signer: Option<Signer>,
 }
 
+impl Settings {
+    /// What whoever only reads needs to know.
+    #[must_use]
+    pub fn at(store: Location) -> Self {
+        Self {
+            store,
+            origin: ORIGIN.to_owned(),
+            signer: None,
+        }
+    }
+}
+
 /// Where records are kept: `sqlite:PATH`, or `postgres://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {

@@ -4,11 +4,17 @@
 //! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
 //! queue and no thread, and decides nothing about a record.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use zeroize::Zeroizing;
 
 use super::{
-    Entry, Error, Filter, Fingerprinter, Kind, Location, Order, Outcome, Owner, Position,
-    Projection, Record, Settings,
+    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Location, Order, Outcome, Owner,
+    Position, Projection, Record, Settings,
     checkpoint::Signed,
     record,
     tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
@@ -33,9 +39,8 @@ pub(super) trait Store: fmt::Debug + Send {
     /// again, and nothing else. What has become known meanwhile may change it.
     fn write(&mut self, batch: &mut Batch) -> Result<Position, Error>;
 
-    /// What is to be done beside writing, every [`TEND`] or so, and since when writes
-    /// that fail may be tried again. `None` if there is nothing.
-    fn tended(&mut self) -> Option<&mut dyn Tended> {
+    /// The store as one that may go and come back; `None` if it is none.
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
         None
     }
 
@@ -46,18 +51,18 @@ pub(super) trait Store: fmt::Debug + Send {
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
-/// How often a store is tended.
-pub(super) const TEND: Duration = Duration::from_millis(500);
+/// How often a remote store is looked after.
+pub(super) const ATTEND: Duration = Duration::from_millis(500);
 
 /// A store that may go and come back.
-pub(super) trait Tended {
+pub(super) trait Remote {
     /// How long it may be away before nobody waits for it any more.
     fn patience(&self) -> Duration;
 
     /// Looks after it: whether it is still there, and whether others have left
     /// intents behind that have no terminal record, which nobody else ends until the
     /// next call. These are handed over.
-    fn tend(&mut self) -> Result<Vec<Record>, Error>;
+    fn attend(&mut self) -> Result<Vec<Record>, Error>;
 }
 
 /// Opens the store that the settings name, and makes it if there is none.
@@ -102,8 +107,21 @@ pub(super) struct Batch {
     pub(super) subtrees: Vec<Subtree>,
     /// Checkpoints that were made since the batch before.
     pub(super) checkpoints: Vec<Signed>,
+    /// Records of which nothing is to stay but their hashes.
+    pub(super) removals: Vec<Removal>,
+    /// A key that fingerprints are made with from here on, and its version.
+    pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
     /// The tree with all of them in it.
     pub(super) tree: Frontier,
+}
+
+/// A record of which nothing is to stay but its hash, its time, its kind and the id
+/// of its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removal {
+    pub(super) position: Position,
+    /// What it is found by.
+    pub(super) fingerprints: Vec<Fingerprint>,
 }
 
 /// A record on its way into a store.
@@ -146,6 +164,7 @@ impl Step {
         match kind {
             Kind::Intent => Self::Opens,
             Kind::Reconciled => Self::Settles,
+            Kind::Pruned | Kind::Rotated => Self::None,
             _ if !changes => Self::None,
             Kind::Outcome if outcome == Some(Outcome::Unknown) => Self::EndsUnknown,
             Kind::Outcome | Kind::Denied | Kind::Refused => Self::Ends,
@@ -240,6 +259,26 @@ pub(super) trait View: fmt::Debug + Send {
     /// Has everything that is read from now on be of one state of the trail.
     fn freeze(&self) -> Result<(), Error>;
 
+    /// The position behind the last record: all before it are committed.
+    fn end(&self) -> Result<Position, Error>;
+
+    /// Where a record is, pruned or not; `None` if there is none there.
+    fn place(&self, position: Position) -> Result<Option<Place>, Error>;
+
+    /// At most so many records behind a position that are to be pruned if everything
+    /// before a time is, oldest first: all but those of calls that are not known to
+    /// have ended well or badly, and those that tell of the trail itself.
+    fn prunable(
+        &self,
+        before: SystemTime,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error>;
+
+    /// How many records before a time are kept when everything before it is pruned,
+    /// because nobody knows how their calls have ended.
+    fn unsettled(&self, before: SystemTime) -> Result<u64, Error>;
+
     /// The trees that records are in, by their origins, with their sizes.
     fn origins(&self) -> Result<Vec<(String, u64)>, Error>;
 
@@ -283,6 +322,14 @@ pub(super) struct Kept {
     pub(super) index: u64,
     pub(super) leaf: Hash,
     pub(super) body: Vec<u8>,
+}
+
+/// Where a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) origin: String,
+    pub(super) index: u64,
+    pub(super) leaf: Hash,
 }
 
 /// A leaf of a tree as a store keeps it.

@@ -18,6 +18,7 @@ use super::{
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
     owners::{self, Question},
+    reading::Readers,
     store::{self, Batch, Hashed, Step, Store, View},
     tree::{Frontier, proof},
     writer::{self, Command, Ended, Failure, Waiter, Writer},
@@ -50,6 +51,7 @@ struct Inner {
     availability: watch::Receiver<Availability>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
+    readers: Readers,
     fingerprinter: Fingerprinter,
     failure: Failure,
     ended: CancellationToken,
@@ -88,7 +90,7 @@ impl Trail {
             store.write(&mut batch)?;
             tree = batch.tree;
         }
-        let tended = store.tended().is_some();
+        let is_remote = store.remote().is_some();
 
         let (head, followed) = watch::channel(tree);
         let (availability, available) = watch::channel(Availability::default());
@@ -117,11 +119,11 @@ impl Trail {
             .name("audit-writer".to_owned())
             .spawn(move || writer::run(writer, commands, end))
             .map_err(Error::Thread)?;
-        if tended {
+        if is_remote {
             let queue = queue.downgrade();
             thread::Builder::new()
-                .name("audit-tend".to_owned())
-                .spawn(move || tend(&queue))
+                .name("audit-attend".to_owned())
+                .spawn(move || attend(&queue))
                 .map_err(Error::Thread)?;
         }
         Ok(Self(Arc::new(Inner {
@@ -130,6 +132,7 @@ impl Trail {
             availability: available,
             queue,
             questions,
+            readers: Readers::default(),
             fingerprinter,
             failure,
             ended,
@@ -188,7 +191,7 @@ impl Trail {
         if inner.failure.get().is_some() {
             return Err(inner.failure.refusal());
         }
-        if let Some(refusal) = self.refusal() {
+        if let Some(refusal) = self.away() {
             // of what may have been changed upstream, the end is written in the end
             let is_outcome = |Entry { record: it, .. }: &Entry| {
                 let step = Step::of(it.kind, it.effect.as_deref(), it.outcome);
@@ -210,17 +213,16 @@ impl Trail {
         }
         let appended = acknowledged.await.ok().and_then(|it| it.appended());
         appended.ok_or_else(|| {
-            let failed = inner.failure.get().is_some();
-            let refusal = self.refusal().filter(|_| !failed);
-            refusal.unwrap_or_else(|| inner.failure.refusal())
+            let away = self.away().filter(|_| inner.failure.get().is_none());
+            away.unwrap_or_else(|| inner.failure.refusal())
         })
     }
 
     /// Why nothing can be recorded for now, and nothing is to be begun; `None` if
     /// something can, or it may be worth waiting.
     #[must_use]
-    pub fn refusal(&self) -> Option<Error> {
-        self.0.availability.borrow().refusal()
+    pub fn away(&self) -> Option<Error> {
+        self.0.availability.borrow().away()
     }
 
     /// Whether the store can be reached, as it changes.
@@ -331,6 +333,31 @@ impl Trail {
         self.0.failure.signal()
     }
 
+    /// Asks something of the thread that writes.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Error> {
+        let sent = self.0.queue.send(command).await;
+        sent.map_err(|_| self.refusal())
+    }
+
+    /// What is told to whom the thread does not answer.
+    pub(super) fn refusal(&self) -> Error {
+        self.0.failure.refusal()
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.0.readers
+    }
+
+    pub(super) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The version of the key that fingerprints are made with.
+    #[must_use]
+    pub fn fingerprint_key_version(&self) -> u32 {
+        self.0.fingerprinter.version()
+    }
+
     /// Why the trail has failed; `None` as long as it has not.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<Error>> {
@@ -372,14 +399,14 @@ impl fmt::Debug for Trail {
 }
 
 /// Asks for the store to be looked after, until nobody writes any more.
-fn tend(queue: &mpsc::WeakSender<Command>) {
+fn attend(queue: &mpsc::WeakSender<Command>) {
     loop {
-        thread::sleep(store::TEND);
+        thread::sleep(store::ATTEND);
         let Some(queue) = queue.upgrade() else {
             return;
         };
         // one that is full is busy
-        if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Tend) {
+        if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Attend) {
             return;
         }
     }

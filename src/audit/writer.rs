@@ -3,7 +3,7 @@
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
 //!
-//! A store that may go and come back ([`Tended`](super::store::Tended)) is waited
+//! A store that may go and come back ([`Remote`](super::store::Remote)) is waited
 //! for. Whoever waits for longer than it has patience is refused; what was queued by
 //! then is written all the same when it is back.
 
@@ -23,6 +23,7 @@ use super::{
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
+    upkeep::Upkeep,
 };
 use crate::{clock::Clock, random::Random};
 
@@ -40,8 +41,10 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
-    /// Look after the store.
-    Tend,
+    /// Do this, all or nothing of it, and tell.
+    Tend(Upkeep, oneshot::Sender<()>),
+    /// Look after a store that may go and come back.
+    Attend,
     /// Write what came before, then end.
     Close,
 }
@@ -138,7 +141,7 @@ impl Availability {
 
     /// Why nothing can be recorded for now; `None` if it may be worth waiting.
     #[must_use]
-    pub fn refusal(&self) -> Option<Error> {
+    pub fn away(&self) -> Option<Error> {
         match self {
             Self::Here | Self::Missed(_) => None,
             Self::Away(cause) => Some(Error::Away(cause.clone())),
@@ -208,11 +211,13 @@ struct Taken {
     checkpoints: Vec<Signed>,
     /// Who waits for which of the entries.
     waiting: Vec<(Waiter, Range<usize>)>,
-    tend: bool,
+    upkeep: Vec<(Upkeep, oneshot::Sender<()>)>,
+    attend: bool,
     close: bool,
 }
 
 impl Taken {
+    /// Whether there are records or checkpoints to be written.
     fn any(&self) -> bool {
         !self.entries.is_empty() || !self.checkpoints.is_empty()
     }
@@ -225,7 +230,8 @@ impl Taken {
                 self.entries.extend(more);
             }
             Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
-            Command::Tend => self.tend = true,
+            Command::Tend(what, done) => self.upkeep.push((what, done)),
+            Command::Attend => self.attend = true,
             Command::Close => self.close = true,
         }
     }
@@ -240,76 +246,89 @@ impl Writer {
         let mut commands = Vec::with_capacity(BATCH);
         // what came while the store was away
         let mut held = Taken::default();
-        while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+        while held.any()
+            || !held.upkeep.is_empty()
+            || queue.blocking_recv_many(&mut commands, BATCH) > 0
+        {
             let mut taken = std::mem::take(&mut held);
             commands.drain(..).for_each(|it| taken.take(it));
             if taken.close {
                 // What is queued already is written all the same.
                 queue.close();
             }
-            let tend = taken.tend;
-            if taken.any() {
-                match self.write(taken, &mut queue, &mut held) {
-                    Ok((waiting, appended)) => {
-                        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                        Acknowledgement::send(waiters.zip(appended).collect());
-                    }
-                    Err(error) => {
-                        // Before the waiters are dropped, which tells them to look.
-                        failure.set(error);
-                        return Ok(());
-                    }
-                }
-            }
-            if tend {
-                held.entries.extend(self.tend()?);
+            if let Err(error) = self.work(taken, &mut queue, &mut held) {
+                // Before the waiters are dropped, which tells them to look.
+                failure.set(error);
+                return Ok(());
             }
         }
         self.store.close()
     }
 
-    /// Writes a batch, and says what each of its waiters is to be told. Where the
-    /// store is away for too long, they are refused, and what else comes by then is
+    /// Does what was taken from the queue. What comes while the store is away is
     /// held.
+    fn work(
+        &mut self,
+        mut taken: Taken,
+        queue: &mut mpsc::Receiver<Command>,
+        held: &mut Taken,
+    ) -> Result<(), Error> {
+        let (upkeep, attend) = (std::mem::take(&mut taken.upkeep), taken.attend);
+        held.close = taken.close;
+        if taken.any() {
+            self.write(taken, queue, held)?;
+        }
+        for (what, done) in upkeep {
+            self.tend(what, queue, held)?;
+            // Whoever asked for it may have gone.
+            let _ = done.send(());
+        }
+        if attend {
+            held.entries.extend(self.attend()?);
+        }
+        Ok(())
+    }
+
+    /// Does what is done to a trail beside appending calls' records.
+    fn tend(
+        &mut self,
+        upkeep: Upkeep,
+        queue: &mut mpsc::Receiver<Command>,
+        held: &mut Taken,
+    ) -> Result<(), Error> {
+        let (entry, removals, fingerprint_key) = match upkeep {
+            Upkeep::Remove(removals) => (None, removals, None),
+            Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
+        };
+        let before = self.head.borrow().clone();
+        let mut batch = Batch::new(&before, entry, Vec::new())?;
+        batch.removals = removals;
+        batch.fingerprint_key = fingerprint_key;
+        self.commit(&mut batch, &mut Vec::new(), queue, held)?;
+        if !batch.rows.is_empty() {
+            self.head.send_replace(batch.tree);
+        }
+        Ok(())
+    }
+
+    /// Writes a batch, and tells each of its waiters.
     fn write(
         &mut self,
         taken: Taken,
         queue: &mut mpsc::Receiver<Command>,
         held: &mut Taken,
-    ) -> Result<(Vec<(Waiter, Range<usize>)>, Vec<Appended>), Error> {
+    ) -> Result<(), Error> {
         let before = self.head.borrow().clone();
         let mut waiting = taken.waiting;
         let mut batch = Batch::new(&before, taken.entries, taken.checkpoints)?;
-        let mut outage: Option<(Instant, Duration)> = None;
-        let first = loop {
-            let error = match self.store.write(&mut batch) {
-                Ok(first) => break first,
-                Err(error) if error.is_passing() => error,
-                Err(error) => return Err(error),
-            };
-            let now = self.clock.instant();
-            let (since, pause) = outage.get_or_insert((now, BACKOFF.0));
-            let patience = self
-                .store
-                .tended()
-                .map_or(Duration::ZERO, |it| it.patience());
-            if now.saturating_duration_since(*since) >= patience {
-                if taken.close || held.close {
-                    return Err(error);
-                }
-                self.missed(error, Availability::Away);
-                waiting.clear();
-                while let Ok(command) = queue.try_recv() {
-                    held.take(command);
-                }
-                held.waiting.clear();
-            } else {
-                self.missed(error, Availability::Missed);
+        let first = match self.commit(&mut batch, &mut waiting, queue, held) {
+            Ok(first) => first,
+            Err(error) => {
+                // they are told when it is known that the trail has failed
+                held.waiting.append(&mut waiting);
+                return Err(error);
             }
-            thread::sleep(*pause);
-            *pause = (*pause * 2).min(BACKOFF.1);
         };
-        self.here();
         let receipts = waiting.iter().any(|(it, _)| it.receipts);
         let signer = self.signer.as_ref().filter(|_| receipts);
         let vouching = signer.map(|it| Vouching::new(it, before, &batch));
@@ -322,17 +341,60 @@ impl Writer {
             let position = Position(first.0 + of.start as u64);
             Appended { position, receipts }
         });
-        let appended = appended.collect();
+        let appended: Vec<_> = appended.collect();
         self.head.send_replace(batch.tree);
-        Ok((waiting, appended))
+        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+        Acknowledgement::send(waiters.zip(appended).collect());
+        Ok(())
+    }
+
+    /// Writes a batch. Where the store is away for too long, whoever waits is refused,
+    /// and what else comes by then is held.
+    fn commit(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut Vec<(Waiter, Range<usize>)>,
+        queue: &mut mpsc::Receiver<Command>,
+        held: &mut Taken,
+    ) -> Result<Position, Error> {
+        let mut outage: Option<(Instant, Duration)> = None;
+        loop {
+            let error = match self.store.write(batch) {
+                Ok(first) => {
+                    self.here();
+                    return Ok(first);
+                }
+                Err(error) if error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let now = self.clock.instant();
+            let (since, pause) = outage.get_or_insert((now, BACKOFF.0));
+            let remote = self.store.remote();
+            let patience = remote.map_or(Duration::ZERO, |it| it.patience());
+            if now.saturating_duration_since(*since) < patience {
+                self.missed(error, Availability::Missed);
+            } else if held.close {
+                return Err(error);
+            } else {
+                self.missed(error, Availability::Away);
+                // what they wanted to be written is written all the same
+                waiting.clear();
+                while let Ok(command) = queue.try_recv() {
+                    held.take(command);
+                }
+                held.waiting.clear();
+            }
+            thread::sleep(*pause);
+            *pause = (*pause * 2).min(BACKOFF.1);
+        }
     }
 
     /// Looks after the store. Gives what is to be written of what others have left.
-    fn tend(&mut self) -> Result<Vec<Entry>, Error> {
-        let Some(store) = self.store.tended() else {
+    fn attend(&mut self) -> Result<Vec<Entry>, Error> {
+        let Some(store) = self.store.remote() else {
             return Ok(Vec::new());
         };
-        match store.tend() {
+        match store.attend() {
             Ok(left) => {
                 self.here();
                 let entries = left.iter().map(|it| unknown(it, &self.clock, &self.random));

@@ -50,6 +50,12 @@ impl Error {
         }
     }
 
+    /// Whether this is what is behind it.
+    #[must_use]
+    pub fn cause<E: fmt::Display + fmt::Debug + Send + Sync + 'static>(&self) -> bool {
+        self.cause.is::<E>()
+    }
+
     /// The code that it ends with.
     #[must_use]
     pub fn exit(&self) -> Exit {

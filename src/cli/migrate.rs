@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Error, Exit, Result, output};
-use crate::{audit, config::Config};
+use super::{Result, output};
+use crate::{audit, config};
 
 /// Make or update the tables of an audit trail in PostgreSQL
 ///
@@ -16,7 +16,8 @@ Examples:
   keygate migrate --config owner.toml
   keygate migrate --config owner.toml --grant keygate_serve")]
 pub(super) struct Args {
-    /// The configuration; its user makes the tables, and owns them
+    /// The configuration, of which nothing matters but where the trail is; the user
+    /// that it names makes the tables, and owns them
     #[arg(long, value_name = "FILE", env = "KEYGATE_CONFIG")]
     config: PathBuf,
     /// Give this role what serving needs: to add records, not to change them
@@ -26,9 +27,8 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(&self) -> Result {
-        let config = Config::load(&self.config)?;
-        let store = &config.audit.store.store;
-        let migrated = audit::migrate(store, self.grant.as_deref())?;
+        let settings = config::Audit::load_store(&self.config)?;
+        let migrated = audit::migrate(&settings.store, self.grant.as_deref())?;
         let Some((before, after)) = migrated else {
             return output::print("the audit trail is a file, which `serve` keeps up to date\n");
         };
@@ -40,15 +40,5 @@ impl Args {
         let granted = self.grant.as_ref();
         let granted = granted.map_or_else(String::new, |it| format!("; `{it}` may serve"));
         output::print(&format!("tables: {done}{granted}\n"))
-    }
-}
-
-impl From<audit::Error> for Error {
-    fn from(error: audit::Error) -> Self {
-        let exit = match &error {
-            audit::Error::Postgres(it) if it.is_unreachable() => Exit::Unavailable,
-            _ => Exit::Io,
-        };
-        Self::new(exit, error)
     }
 }

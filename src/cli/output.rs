@@ -1,6 +1,6 @@
 //! The only place that writes to the terminal.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
@@ -17,6 +17,17 @@ pub(super) fn print(text: &str) -> Result {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells something besides, on standard error.
+pub(super) fn remark(text: &str) {
+    // There is no other place to say that this failed.
+    let _ = writeln!(io::stderr(), "keygate: {text}");
+}
+
+/// Whether a person looks at both the results and what is told besides.
+pub(super) fn is_watched() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Writes a failure to standard error.

@@ -1,6 +1,7 @@
 //! `[audit]`: where the trail is kept, and the key that vouches for it.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use http::Uri;
 use super::values::{Certificates, Endpoint, duration};
 use crate::{
     audit::{self, Location, ORIGIN, note, postgres},
-    settings::{Item, Read, Table},
+    settings::{Document, Fault, Faults, Item, Read, Table},
     upstream::credentials::Source,
 };
 
@@ -21,6 +22,8 @@ pub struct Audit {
     pub store: audit::Settings,
     /// Where checkpoints are sent.
     pub checkpoints: Checkpoints,
+    /// For how long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 /// Where checkpoints are sent.
@@ -65,6 +68,13 @@ impl Audit {
         let checkpoints = table
             .item("checkpoints")
             .and_then(|item| item.table(Checkpoints::read));
+        let retention = table.item("retention").is_some().then(|| {
+            let (day, century) = (
+                Duration::from_secs(86_400),
+                Duration::from_secs(86_400 * 36_500),
+            );
+            duration(table, "retention", century, day..=century)
+        });
         Some(Self {
             store: audit::Settings {
                 store: store?,
@@ -72,6 +82,36 @@ impl Audit {
                 signer,
             },
             checkpoints: checkpoints.unwrap_or_default(),
+            retention,
+        })
+    }
+
+    /// Reads of a configuration where the trail is kept, and looks at nothing else
+    /// in it.
+    ///
+    /// # Errors
+    /// All the faults that that much has.
+    pub fn load_store(path: &Path) -> Result<audit::Settings, Faults> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Faults(vec![Fault {
+                path: path.display().to_string(),
+                line: None,
+                message: format!("the configuration can't be read: {error}"),
+            }])
+        })?;
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        Document::read(&text, base_dir, |root| {
+            root.entries();
+            root.section("audit", |table| {
+                table.entries();
+                let store = table.required("store");
+                let origin = table.optional("origin").map(|Origin(it)| it);
+                let settings = audit::Settings::at(store?);
+                Some(audit::Settings {
+                    origin: origin.unwrap_or_else(|| settings.origin.clone()),
+                    ..settings
+                })
+            })
         })
     }
 }

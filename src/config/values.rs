@@ -154,6 +154,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
+        "d" => number.checked_mul(86_400).map(Duration::from_secs),
         _ => None,
     }
 }
@@ -169,6 +170,7 @@ mod tests {
         assert_eq!(parse_duration("30s"), seconds(30));
         assert_eq!(parse_duration("5m"), seconds(300));
         assert_eq!(parse_duration("2h"), seconds(7200));
+        assert_eq!(parse_duration("400d"), seconds(34_560_000));
         for wrong in [
             "",
             "s",
@@ -176,7 +178,7 @@ mod tests {
             "30 s",
             "-1s",
             "1.5s",
-            "1d",
+            "1w",
             "1S",
             "30s ",
             "99999999999999999999s",

@@ -18,6 +18,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, Operation, Result, conclude,
@@ -33,7 +34,7 @@ use crate::{
 };
 pub use cursor::Cursor;
 pub use items::Items;
-use items::Sender;
+pub(super) use items::Sender;
 pub use numbered::Numbered;
 use page::{Next, Sent};
 
@@ -93,17 +94,68 @@ trait Walk: Send {
 
 /// Begins to walk.
 pub(super) fn start<O: Pages>(work: Work<O>) -> Items<O::Item> {
-    let (sender, items) = items::channel(AHEAD);
+    let (sender, items) = channel(|_| 1);
     let tasks = work.call.ledger().tasks.clone();
     tasks.spawn(run(work, sender));
     items
 }
 
+/// A stream in which a message counts what `weigh` says.
+pub(super) fn channel<T>(weigh: fn(&T) -> u64) -> (Sender<T>, Items<T>) {
+    items::channel(AHEAD, weigh)
+}
+
 /// Walks to the end, and concludes the call.
 async fn run<O: Pages>(work: Work<O>, sender: Sender<O::Item>) {
-    let call = work.call.clone();
+    let (call, out) = (work.call.clone(), sender.clone());
+    drive(call, sender, walk_while_allowed(work, out)).await;
+}
+
+/// Does what keygate answers by itself, for as long as the caller may have it and
+/// calls are taken, and concludes the call.
+pub(super) async fn run_local<T>(
+    revocation: Revocation,
+    closing: CancellationToken,
+    sender: Sender<T>,
+    work: impl Future<Output = Result<(), Error>>,
+) {
+    let (call, out) = (revocation.call.clone(), sender.clone());
+    let worked = async {
+        let call = revocation.call.clone();
+        let (decide, _decisions) = watch::channel(None);
+        let ended = tokio::select! {
+            biased;
+            error = revoked(revocation, decide) => {
+                out.stop();
+                Err(error)
+            }
+            () = closing.cancelled() => Err(Error::ShuttingDown),
+            ended = work => ended,
+        };
+        let count = match ended {
+            Ok(()) => out.sent(),
+            Err(_) => out.taken(),
+        };
+        call.note(|record| record.items = Some(count));
+        ended.map_err(|error| {
+            // it has no end of its own, and did what it should until it was ended
+            let is_end = matches!(
+                error,
+                Error::Cancelled | Error::DeadlineExceeded | Error::ShuttingDown
+            );
+            Failure {
+                error,
+                outcome: is_end.then_some(Outcome::Succeeded),
+            }
+        })
+    };
+    drive(call, sender, worked).await;
+}
+
+/// Takes a stream to its end, and concludes the call.
+async fn drive<T>(call: Arc<Call>, sender: Sender<T>, walk: impl Future<Output = Result<()>>) {
     // to its very end: a stream that just stops would look whole
-    let walked = async { end(&call, walk_while_allowed(work, &sender).await).await };
+    let walked = async { end(&call, walk.await).await };
     let ended = match AssertUnwindSafe(walked).catch_unwind().await {
         Ok(ended) => ended,
         Err(_) => {
@@ -128,7 +180,7 @@ async fn end(call: &Arc<Call>, result: Result<()>) -> Result<()> {
 }
 
 /// Walks for as long as the caller may.
-async fn walk_while_allowed<O: Pages>(mut work: Work<O>, sender: &Sender<O::Item>) -> Result<()> {
+async fn walk_while_allowed<O: Pages>(mut work: Work<O>, sender: Sender<O::Item>) -> Result<()> {
     let call = work.call.clone();
     let revocation = work.revocation();
     let (decide, decisions) = watch::channel(None);
@@ -139,7 +191,7 @@ async fn walk_while_allowed<O: Pages>(mut work: Work<O>, sender: &Sender<O::Item
             sender.stop();
             (Err(error.into()), sender.taken())
         }
-        result = walk(&mut work, sender, &mut sent) => (result, sent.count()),
+        result = walk(&mut work, &sender, &mut sent) => (result, sent.count()),
     };
     call.note(|record| record.items = Some(count));
     result

@@ -5,10 +5,11 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::{Reach, glob, index::Index, upstream::Pattern};
+use super::{Reach, index::Index, upstream::Pattern};
 use crate::{
     auth::Caller,
     contract::{Contract, Operation},
+    glob,
     settings::{Table, closest},
 };
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, iter};
 
-use super::glob;
+use crate::glob;
 
 /// Patterns, each with a number.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! A role: what it permits, and the limits within which it does.
 
-use super::{ScopeRequest, Touch, glob, upstream::Pattern};
+use super::{ScopeRequest, Touch, upstream::Pattern};
+use crate::glob;
 
 /// A role of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

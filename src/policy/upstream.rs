@@ -6,8 +6,7 @@
 
 use std::{fmt, iter};
 
-use super::glob;
-use crate::{coveo::region, datadog::site, settings::list};
+use crate::{coveo::region, datadog::site, glob, settings::list};
 
 /// The vendors.
 const PROVIDERS: [&str; 3] = ["datadog", "braintrust", "coveo"];
@@ -19,6 +18,13 @@ fn sites(provider: &str) -> Vec<&'static str> {
         "coveo" => region::ALL.into_iter().filter_map(region::name).collect(),
         _ => Vec::new(),
     }
+}
+
+/// The names of vendors, and those of their sites and regions.
+#[must_use]
+pub fn known_parts() -> Vec<&'static str> {
+    let sites = PROVIDERS.into_iter().flat_map(sites);
+    PROVIDERS.into_iter().chain(sites).collect()
 }
 
 /// Whether a provider of operations is a vendor, and not keygate itself.

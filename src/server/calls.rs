@@ -180,7 +180,7 @@ where
     let state = shared.settings.live.current();
     let slot = Slot::take(shared, state.max_in_flight);
     call.keep(slot.ok_or(Error::Overloaded)?);
-    if shared.settings.ledger.trail.refusal().is_some() {
+    if shared.settings.ledger.trail.away().is_some() {
         // nothing is begun that can't be brought to a recorded end
         return Err(Error::AuditUnavailable);
     }

@@ -20,7 +20,7 @@ use self::{
     session::{Session, Writer},
     view::View,
 };
-use super::{Batch, Step, Store, Tended};
+use super::{Batch, Remote, Step, Store};
 use crate::{
     audit::{self, Fingerprinter, Position, Record, tree::Frontier},
     clock::Clock,
@@ -281,7 +281,7 @@ impl Store for Postgres {
         Ok(Box::new(View::open(&self.location)?))
     }
 
-    fn tended(&mut self) -> Option<&mut dyn Tended> {
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
         Some(self)
     }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, Statement, Transaction, config::DbConfig, 
 use zeroize::Zeroizing;
 
 use self::{files::Watched, view::View};
-use super::{Batch, Row, Step, Store};
+use super::{Batch, Removal, Row, Step, Store};
 use crate::{
     audit::{Error, Fingerprinter, Position, Projection, Record},
     random::Random,
@@ -222,6 +222,35 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> 
         transaction
             .prepare_cached("INSERT OR IGNORE INTO checkpoints (size, note) VALUES (?1, ?2)")?
             .execute(params![signed.checkpoint.size.cast_signed(), signed.note])?;
+    }
+    if !batch.removals.is_empty() {
+        // what is removed is not to be found in what the file leaves free
+        transaction.pragma_update(None, "secure_delete", true)?;
+        for removal in &batch.removals {
+            remove(transaction, removal)?;
+        }
+    }
+    if let Some((version, key)) = &batch.fingerprint_key {
+        transaction.execute(
+            "INSERT INTO fingerprint_keys (version, key) VALUES (?1, ?2)",
+            params![version, key.as_slice()],
+        )?;
+    }
+    Ok(())
+}
+
+fn remove(transaction: &Transaction<'_>, removal: &Removal) -> rusqlite::Result<()> {
+    let position = removal.position.0.cast_signed();
+    transaction
+        .prepare_cached(
+            "UPDATE records SET body = NULL, request_id = NULL, subject = NULL, resource_id = NULL
+             WHERE position = ?1",
+        )?
+        .execute([position])?;
+    for fingerprint in &removal.fingerprints {
+        transaction
+            .prepare_cached("DELETE FROM fingerprints WHERE fingerprint = ?1 AND position = ?2")?
+            .execute(params![fingerprint.to_string(), position])?;
     }
     Ok(())
 }

@@ -43,8 +43,8 @@ async fn records_are_found_while_the_trail_is_open() {
         let records = reader.records(Query {
             filter,
             order,
-            after: None,
             limit,
+            ..Query::default()
         });
         records
             .map(|it| it.unwrap().record.call)
@@ -75,7 +75,7 @@ async fn records_are_found_while_the_trail_is_open() {
         ),
         (
             Filter {
-                kind: Some(Kind::Denied),
+                kinds: vec![Kind::Denied],
                 ..any()
             },
             vec!["denied"],
@@ -110,7 +110,7 @@ async fn records_are_found_while_the_trail_is_open() {
         ),
         (
             Filter {
-                outcome: Some(Outcome::Unknown),
+                outcomes: vec![Outcome::Unknown],
                 ..any()
             },
             vec![],

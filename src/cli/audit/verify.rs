@@ -29,8 +29,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   keygate audit verify --config keygate.toml --key trail.pub --checkpoints checkpoints.txt
-  keygate audit verify --store sqlite:copy.db --key 'keygate+1a2b3c4d+ARs…' --receipt receipt
-  keygate audit verify --key trail.pub --receipt receipt --record record.json")]
+  keygate audit verify --store sqlite:copy.db --key 'keygate+1a2b3c4d+ARs…' --receipt receipt")]
 pub(super) struct Verify {
     #[command(flatten)]
     source: super::source::Source,
@@ -44,10 +43,6 @@ pub(super) struct Verify {
     /// A file with a receipt, as it came in `keygate-receipt-bin`
     #[arg(long, value_name = "FILE")]
     receipt: Vec<PathBuf>,
-    /// A file with the bytes of one record, which the receipt is to prove without
-    /// the trail
-    #[arg(long, value_name = "FILE", requires = "receipt", conflicts_with_all = ["config", "store", "checkpoints"])]
-    record: Option<PathBuf>,
 }
 
 impl Verify {
@@ -55,14 +50,17 @@ impl Verify {
         let evidence = Evidence {
             keys: keys(&self.key)?,
             checkpoints: self.checkpoints()?,
-            receipts: self.receipts()?,
+            receipts: self
+                .receipt
+                .iter()
+                .map(|it| receipt(it))
+                .collect::<std::result::Result<_, _>>()?,
         };
-        if let Some(record) = &self.record {
-            return prove(&evidence, record);
-        }
         let settings = self.source.settings()?;
         let mut progress = Shown::new();
-        let report = verify::verify(&settings, &evidence, &mut |done, of| progress.show(done, of));
+        let report = verify::verify(&settings, &evidence, &mut |done, of| {
+            progress.show(done, of)
+        });
         progress.end();
         tell(&report?)
     }
@@ -79,15 +77,13 @@ impl Verify {
         }
         Ok(all)
     }
+}
 
-    fn receipts(&self) -> std::result::Result<Vec<Receipt>, Error> {
-        let receipts = self.receipt.iter().map(|path| {
-            let receipt = Receipt::read(&read(path)?);
-            let told = receipt.with_context(|| path.display().to_string());
-            told.map_err(|e| Error::new(Exit::Data, e))
-        });
-        receipts.collect()
-    }
+/// Reads a receipt from a file.
+pub(super) fn receipt(path: &Path) -> std::result::Result<Receipt, Error> {
+    let receipt = Receipt::read(&read(path)?);
+    let told = receipt.with_context(|| path.display().to_string());
+    told.map_err(|e| Error::new(Exit::Data, e))
 }
 
 /// Reads public keys as they are given: themselves, or in files.
@@ -114,7 +110,7 @@ pub(super) fn keys(given: &[String]) -> std::result::Result<Vec<Verifier>, Error
     Ok(keys)
 }
 
-fn read(path: &Path) -> std::result::Result<String, Error> {
+pub(super) fn read(path: &Path) -> std::result::Result<String, Error> {
     let text = if path == Path::new("-") {
         io::read_to_string(io::stdin())
     } else {
@@ -124,30 +120,18 @@ fn read(path: &Path) -> std::result::Result<String, Error> {
     told.map_err(|e| Error::new(Exit::Io, e))
 }
 
-fn prove(evidence: &Evidence, path: &Path) -> Result {
-    let text = read(path)?;
-    // a line of an export ends with a newline, which is none of the record's bytes
-    let record = text.strip_suffix('\n').unwrap_or(&text).as_bytes();
-    for receipt in &evidence.receipts {
-        let proved = verify::proves(receipt, record, &evidence.keys);
-        let proved = proved.with_context(|| path.display().to_string());
-        let checkpoint = proved.map_err(|e| Error::new(Exit::Data, e))?;
-        let (at, size) = (receipt.index, checkpoint.size);
-        output::print(&format!(
-            "{}: record {at} of {size}: proved\n",
-            checkpoint.origin
-        ))?;
-    }
-    Ok(())
-}
-
 fn tell(report: &Report) -> Result {
     let mut text = String::new();
     for (origin, tree) in &report.trees {
-        let root = tree.root.map_or_else(|| "-".to_owned(), |it| it.to_string());
+        let root = tree
+            .root
+            .map_or_else(|| "-".to_owned(), |it| it.to_string());
         text += &format!("{origin}: {} records, root {root}\n", tree.size);
         if tree.pruned > 0 {
-            text += &format!("  {} of them are known by their hashes alone\n", tree.pruned);
+            text += &format!(
+                "  {} of them are known by their hashes alone\n",
+                tree.pruned
+            );
         }
         text += &format!(
             "  {} signed checkpoints fit; the largest covers {} records\n",

@@ -19,17 +19,32 @@ use tonic::Status;
 pub struct Items<T> {
     messages: mpsc::Receiver<T>,
     state: Arc<Mutex<State>>,
+    /// What a message counts.
+    weigh: fn(&T) -> u64,
 }
 
 /// The other end.
-pub(super) struct Sender<T> {
+pub(in crate::gateway) struct Sender<T> {
     messages: mpsc::Sender<T>,
     state: Arc<Mutex<State>>,
+    weigh: fn(&T) -> u64,
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            messages: self.messages.clone(),
+            state: self.state.clone(),
+            weigh: self.weigh,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many messages the transport has taken.
+    /// How much has been sent.
+    sent: u64,
+    /// How much of that the transport has taken.
     taken: u64,
     /// Whether those that wait are taken back.
     is_stopped: bool,
@@ -45,17 +60,19 @@ enum End {
     Failed(Status),
 }
 
-/// A stream of which so many messages may wait.
-pub(super) fn channel<T>(ahead: usize) -> (Sender<T>, Items<T>) {
+/// A stream of which so many messages may wait. `weigh` tells what one counts.
+pub(super) fn channel<T>(ahead: usize, weigh: fn(&T) -> u64) -> (Sender<T>, Items<T>) {
     let (sender, receiver) = mpsc::channel(ahead);
     let state = Arc::<Mutex<State>>::default();
     let sender = Sender {
         messages: sender,
         state: state.clone(),
+        weigh,
     };
     let items = Items {
         messages: receiver,
         state,
+        weigh,
     };
     (sender, items)
 }
@@ -70,12 +87,27 @@ impl<T> Sender<T> {
         self.messages.reserve().await.ok()
     }
 
+    /// Sends a message once there is room for it. Whether the caller is still there.
+    pub(in crate::gateway) async fn send(&self, message: T) -> bool {
+        let Some(room) = self.room().await else {
+            return false;
+        };
+        lock(&self.state).sent += (self.weigh)(&message);
+        room.send(message);
+        true
+    }
+
+    /// How much has been sent in this way.
+    pub(super) fn sent(&self) -> u64 {
+        lock(&self.state).sent
+    }
+
     /// Waits until the caller has gone.
-    pub(super) async fn closed(&self) {
+    pub(in crate::gateway) async fn closed(&self) {
         self.messages.closed().await;
     }
 
-    /// How many messages the transport has taken.
+    /// How much the transport has taken.
     pub(super) fn taken(&self) -> u64 {
         lock(&self.state).taken
     }
@@ -98,14 +130,18 @@ impl<T> Stream for Items<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { messages, state } = self.get_mut();
+        let Self {
+            messages,
+            state,
+            weigh,
+        } = self.get_mut();
         let mut state = lock(state);
         loop {
             return match messages.poll_recv(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(_)) if state.is_stopped => continue,
                 Poll::Ready(Some(message)) => {
-                    state.taken += 1;
+                    state.taken += weigh(&message);
                     Poll::Ready(Some(Ok(message)))
                 }
                 Poll::Ready(None) => match mem::replace(&mut state.end, End::Well) {
@@ -139,17 +175,17 @@ mod tests {
 
     #[tokio::test]
     async fn it_ends_as_it_is_told_after_all_that_was_sent() {
-        let (sender, items) = channel(3);
+        let (sender, items) = channel(3, |_| 1);
         send(&sender, [1, 2]).await;
         sender.end(Ok(()));
         assert_eq!(rest(items).await, [Ok(1), Ok(2)]);
 
-        let (sender, items) = channel(3);
+        let (sender, items) = channel(3, |_| 1);
         send(&sender, [1]).await;
         sender.end(Err(Status::aborted("")));
         assert_eq!(rest(items).await, [Ok(1), Err(Code::Aborted)]);
 
-        let (sender, items) = channel(3);
+        let (sender, items) = channel(3, |_| 1);
         send(&sender, [1]).await;
         drop(sender);
         assert_eq!(rest(items).await, [Ok(1), Err(Code::Internal)]);
@@ -157,7 +193,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_taken_is_taken_back() {
-        let (sender, mut items) = channel(3);
+        let (sender, mut items) = channel(3, |_| 1);
         send(&sender, [1, 2, 3]).await;
         assert_eq!(items.next().await.unwrap().unwrap(), 1);
         sender.stop();

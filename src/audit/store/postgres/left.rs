@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{Error, Postgres};
 use crate::audit::{
     self, Entry, Finding, Kind, Outcome, Record,
-    store::{Batch, Tended},
+    store::{Batch, Remote},
 };
 
 impl Postgres {
@@ -34,7 +34,7 @@ impl Postgres {
             Kind::Outcome | Kind::Refused | Kind::Denied => {
                 self.ended_by_others.get(&record.call).cloned()
             }
-            Kind::Intent | Kind::Reconciled => None,
+            Kind::Intent | Kind::Reconciled | Kind::Pruned | Kind::Rotated => None,
         };
         if self.ended_by_others.is_empty()
             || !batch.rows.iter().any(|it| settles(&it.record).is_some())
@@ -120,12 +120,12 @@ impl Postgres {
     }
 }
 
-impl Tended for Postgres {
+impl Remote for Postgres {
     fn patience(&self) -> std::time::Duration {
         self.location.reconnect
     }
 
-    fn tend(&mut self) -> Result<Vec<Record>, audit::Error> {
+    fn attend(&mut self) -> Result<Vec<Record>, audit::Error> {
         if !self.is_connected() {
             self.reconnect(None)?;
         }

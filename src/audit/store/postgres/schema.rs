@@ -132,8 +132,8 @@ const TO_1: &str = r#"
         FOR EACH STATEMENT EXECUTE FUNCTION keygate.records_stay();
 "#;
 
-/// What serving needs, and no more: records can be added, and neither changed nor
-/// deleted.
+/// What serving needs, and no more: records can be added and, when their time is over,
+/// pruned to their hashes; they can't be changed otherwise, nor deleted.
 const GRANTS: &str = "
     GRANT USAGE ON SCHEMA keygate TO {role};
     GRANT SELECT ON ALL TABLES IN SCHEMA keygate TO {role};
@@ -144,7 +144,8 @@ const GRANTS: &str = "
     GRANT UPDATE (size, writer, session) ON keygate.origins TO {role};
     GRANT UPDATE ON keygate.keys TO {role};
     GRANT UPDATE (origin) ON keygate.unresolved TO {role};
-    GRANT DELETE ON keygate.open_intents, keygate.unresolved TO {role};
+    GRANT UPDATE (body, request_id, subject, resource_id) ON keygate.records TO {role};
+    GRANT DELETE ON keygate.open_intents, keygate.unresolved, keygate.fingerprints TO {role};
 ";
 
 /// The version of the tables in this database; 0 if there are none.

@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     fmt,
+    time::SystemTime,
 };
 
 use tokio_postgres::{Client, Row, types::ToSql};
@@ -21,12 +22,20 @@ use super::{
 use crate::audit::{
     self, Filter, Fingerprinter, Order, Owner, Position, Record,
     fingerprint::VersionedKey,
-    store::{self, Columns, Kept, KeptKey, Leaf},
+    record,
+    store::{self, Columns, Kept, KeptKey, Leaf, Place},
     tree::Hash,
 };
 
 /// How many records are scanned at a time.
 const SCAN: i64 = 4096;
+
+/// The kinds of records that tell of the trail itself. They stay.
+const UPKEEP: &str = "'pruned', 'rotated'";
+
+/// The calls of which nobody knows how they have ended.
+const UNSETTLED: &str = "SELECT call FROM keygate.open_intents
+    UNION SELECT call FROM keygate.unresolved JOIN keygate.records USING (position)";
 
 /// A connection that reads. It is made again when it is lost.
 pub(in crate::audit) struct View {
@@ -223,6 +232,57 @@ impl store::View for View {
         }
         self.frozen.set(true);
         Ok(())
+    }
+
+    fn end(&self) -> Result<Position, audit::Error> {
+        // of one statement, so that all before it are committed
+        let sql = "SELECT coalesce(max(position) + 1, 0) FROM keygate.records";
+        let rows = self.query(sql, &[])?;
+        Ok(rows.first().map_or(Position(0), |row| position(row, 0)))
+    }
+
+    fn place(&self, at: Position) -> Result<Option<Place>, audit::Error> {
+        let sql = "SELECT origin, leaf_index, leaf FROM keygate.records WHERE position = $1";
+        let rows = self.query(sql, &[&at.0.cast_signed()])?;
+        let place = rows.first().map(|row| {
+            let leaf = row.get::<_, &[u8]>(2).try_into();
+            Ok(Place {
+                origin: row.get(0),
+                index: row.get::<_, i64>(1).cast_unsigned(),
+                leaf: leaf.map_err(|_| (self as &dyn store::View).damaged())?,
+            })
+        });
+        place.transpose()
+    }
+
+    fn prunable(
+        &self,
+        before: SystemTime,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, audit::Error> {
+        let sql = format!(
+            "SELECT position, origin, leaf_index, leaf, body FROM keygate.records
+             WHERE body IS NOT NULL AND position > $1 AND time < $2
+                 AND position <= coalesce((SELECT position FROM keygate.records WHERE time < $3
+                     ORDER BY time DESC LIMIT 1), -1)
+                 AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
+             ORDER BY position LIMIT {limit}"
+        );
+        let before = record::nanoseconds_of(before);
+        let after = after.map_or(-1, |it| it.0.cast_signed());
+        let end = before.saturating_add(page::DISORDER_NS);
+        self.kept(&sql, &[&after, &before, &end])
+    }
+
+    fn unsettled(&self, before: SystemTime) -> Result<u64, audit::Error> {
+        let sql = format!(
+            "SELECT count(*) FROM keygate.records
+             WHERE body IS NOT NULL AND time < $1 AND call IN ({UNSETTLED})"
+        );
+        let rows = self.query(&sql, &[&record::nanoseconds_of(before)])?;
+        let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        Ok(count.cast_unsigned())
     }
 
     fn origins(&self) -> Result<Vec<(String, u64)>, audit::Error> {

@@ -30,6 +30,9 @@ pub(super) struct Statements {
     removed: Statement,
     subtrees: Statement,
     checkpoints: Statement,
+    pruned: Statement,
+    forgotten: Statement,
+    fingerprint_key: Statement,
 }
 
 /// Makes the tree longer. If it is not as long as the writer knows it, or another
@@ -102,6 +105,22 @@ const CHECKPOINTS: &str = "
     SELECT $1::text, it.size, it.note FROM unnest($2::bigint[], $3::text[]) AS it (size, note)
     ON CONFLICT DO NOTHING";
 
+/// What is removed leaves its hash.
+const PRUNED: &str = "
+    UPDATE keygate.records
+    SET body = NULL, request_id = NULL, subject = NULL, resource_id = NULL
+    WHERE position = ANY($1::bigint[])";
+
+const FORGOTTEN: &str = "
+    DELETE FROM keygate.fingerprints kept
+    USING unnest($1::text[], $2::bigint[]) AS it (fingerprint, position)
+    WHERE kept.fingerprint = it.fingerprint AND kept.position = it.position";
+
+/// Of a version there is one key: replicas that make it at once share the first.
+const FINGERPRINT_KEY: &str =
+    "INSERT INTO keygate.fingerprint_keys (version, key) VALUES ($1::int, $2::bytea)
+     ON CONFLICT DO NOTHING";
+
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         let prepared = tokio::try_join!(
@@ -117,6 +136,9 @@ impl Statements {
             client.prepare(REMOVED),
             client.prepare(SUBTREES),
             client.prepare(CHECKPOINTS),
+            client.prepare(PRUNED),
+            client.prepare(FORGOTTEN),
+            client.prepare(FINGERPRINT_KEY),
         )?;
         Ok(Self {
             size: prepared.0,
@@ -131,6 +153,9 @@ impl Statements {
             removed: prepared.9,
             subtrees: prepared.10,
             checkpoints: prepared.11,
+            pruned: prepared.12,
+            forgotten: prepared.13,
+            fingerprint_key: prepared.14,
         })
     }
 }
@@ -166,6 +191,21 @@ pub(super) async fn write(
         }
     };
     let run = Run { client };
+    let (key_version, key) = match &batch.fingerprint_key {
+        Some((version, key)) => (version.cast_signed(), key.as_slice()),
+        None => (0, &[][..]),
+    };
+    let upkeep = async {
+        let (pruned, forgotten, rotated) = tokio::join!(
+            biased;
+            run.any(&statements.pruned, [&all.pruned], !all.pruned.is_empty()),
+            run.any(&statements.forgotten, [
+                &all.forgotten.0, &all.forgotten.1,
+            ], !all.forgotten.0.is_empty()),
+            run.any(&statements.fingerprint_key, [&key_version, &key], !key.is_empty()),
+        );
+        pruned.and(forgotten).and(rotated)
+    };
     // polled in this order, and each is sent when it is polled first
     let (begun, grown, first, written) = tokio::join!(
         biased;
@@ -198,6 +238,7 @@ pub(super) async fn write(
                 run.any(&statements.checkpoints, [
                     origin, &all.checkpoints.0, &all.checkpoints.1,
                 ], !all.checkpoints.0.is_empty()),
+                upkeep,
                 commit,
             )
         },
@@ -206,8 +247,8 @@ pub(super) async fn write(
     begun?;
     grown?;
     let first = first?;
-    let (a, b, c, d, e, f, g, h, i, j, committed) = written;
-    [a, b, c, d, e, f, g, h, i, j, committed]
+    let (a, b, c, d, e, f, g, h, i, j, k, committed) = written;
+    [a, b, c, d, e, f, g, h, i, j, k, committed]
         .into_iter()
         .collect::<Result<(), _>>()?;
     if !further.is_empty() {
@@ -271,6 +312,8 @@ struct Columns<'a> {
     settled: Vec<Cow<'a, str>>,
     subtrees: (Vec<i32>, Vec<i64>, Vec<&'a [u8]>),
     checkpoints: (Vec<i64>, Vec<&'a str>),
+    pruned: Vec<i64>,
+    forgotten: (Vec<String>, Vec<i64>),
 }
 
 impl<'a> Columns<'a> {
@@ -322,6 +365,14 @@ impl<'a> Columns<'a> {
         for signed in &batch.checkpoints {
             all.checkpoints.0.push(signed.checkpoint.size.cast_signed());
             all.checkpoints.1.push(&signed.note);
+        }
+        for removal in &batch.removals {
+            let position = removal.position.0.cast_signed();
+            all.pruned.push(position);
+            for fingerprint in &removal.fingerprints {
+                all.forgotten.0.push(fingerprint.to_string());
+                all.forgotten.1.push(position);
+            }
         }
         all
     }

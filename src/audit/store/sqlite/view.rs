@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params_from_iter};
@@ -13,12 +14,19 @@ use crate::audit::{
     Error, Filter, Fingerprinter, Order, Owner, Position,
     fingerprint::VersionedKey,
     record,
-    store::{self, Columns, Kept, KeptKey, Leaf},
+    store::{self, Columns, Kept, KeptKey, Leaf, Place},
     tree::Hash,
 };
 
 /// How far the times of two records may stand against the order of their commits.
 const DISORDER_NS: i64 = 600 * 1_000_000_000;
+
+/// The kinds of records that tell of the trail itself. They stay.
+const UPKEEP: &str = "'pruned', 'rotated'";
+
+/// The calls of which nobody knows how they have ended.
+const UNSETTLED: &str = "SELECT call FROM open_intents
+    UNION SELECT call FROM unresolved JOIN records USING (position)";
 
 /// A connection that can't change the trail.
 #[derive(Debug)]
@@ -136,11 +144,18 @@ impl store::View for View {
         let start = after.map_or(start, |it| it.0.cast_signed());
         let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(start)];
         let mut conditions = format!("body IS NOT NULL AND position {comparison} ?");
+        if !filter.kinds.is_empty() {
+            let marks = vec!["?"; filter.kinds.len()].join(", ");
+            conditions += &format!(" AND kind IN ({marks})");
+            for kind in &filter.kinds {
+                values.push(Box::new(kind.name()));
+            }
+        }
+        let subject = filter.subject.as_ref().filter(|it| !it.contains('*'));
         let texts = [
-            ("kind", filter.kind.map(|it| it.name().to_owned())),
             ("call", filter.call.clone()),
             ("request_id", filter.request_id.clone()),
-            ("subject", filter.subject.clone()),
+            ("subject", subject.cloned()),
             ("resource_id", filter.resource_id.clone()),
         ];
         for (column, value) in texts {
@@ -192,6 +207,64 @@ impl store::View for View {
             size(&self.connection).map(drop)
         };
         freeze().map_err(self.read())
+    }
+
+    fn end(&self) -> Result<Position, Error> {
+        size(&self.connection).map(Position).map_err(self.read())
+    }
+
+    fn place(&self, position: Position) -> Result<Option<Place>, Error> {
+        let place = || -> rusqlite::Result<_> {
+            let origin = origin(&self.connection)?;
+            self.connection
+                .prepare_cached("SELECT leaf FROM records WHERE position = ?1")?
+                .query_row([position.0.cast_signed()], |row| {
+                    Ok(Place {
+                        origin,
+                        index: position.0,
+                        leaf: Hash(row.get(0)?),
+                    })
+                })
+                .optional()
+        };
+        place().map_err(self.read())
+    }
+
+    fn prunable(
+        &self,
+        before: SystemTime,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Error> {
+        let sql = format!(
+            "SELECT position, leaf, body FROM records
+             WHERE body IS NOT NULL AND position > ?1 AND time < ?2
+                 AND position <= coalesce(
+                     (SELECT position FROM records WHERE time < ?3 ORDER BY time DESC LIMIT 1), -1)
+                 AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
+             ORDER BY position LIMIT {limit}"
+        );
+        let before = record::nanoseconds_of(before);
+        let after = after.map_or(-1, |it| it.0.cast_signed());
+        let values: Vec<Box<dyn ToSql>> = vec![
+            Box::new(after),
+            Box::new(before),
+            Box::new(before.saturating_add(DISORDER_NS)),
+        ];
+        self.all_kept(&sql, values).map_err(self.read())
+    }
+
+    fn unsettled(&self, before: SystemTime) -> Result<u64, Error> {
+        let sql = format!(
+            "SELECT count(*) FROM records
+             WHERE body IS NOT NULL AND time < ?1 AND call IN ({UNSETTLED})"
+        );
+        let count = || -> rusqlite::Result<i64> {
+            let before = record::nanoseconds_of(before);
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.query_row([before], |row| row.get(0))
+        };
+        count().map(i64::cast_unsigned).map_err(self.read())
     }
 
     fn origins(&self) -> Result<Vec<(String, u64)>, Error> {

@@ -7,7 +7,7 @@ use crate::audit::{Filter, Order, Position, record};
 
 /// How far the times of two records may stand against the order of their commits;
 /// replicas' clocks differ too.
-const DISORDER_NS: i64 = 600 * 1_000_000_000;
+pub(super) const DISORDER_NS: i64 = 600 * 1_000_000_000;
 
 /// A statement and its parameters.
 pub(super) struct Page {
@@ -41,12 +41,16 @@ pub(super) fn page(filter: &Filter, order: Order, after: Option<Position>, limit
     if let Some(Position(after)) = after {
         page.and(comparison, after.cast_signed());
     }
-    let kind = filter.kind.map(|it| it.name().to_owned());
+    if !filter.kinds.is_empty() {
+        let kinds: Vec<_> = filter.kinds.iter().map(|it| it.name()).collect();
+        page.and("kind = ANY(?)", kinds);
+    }
+    // a pattern is held against records by others
+    let subject = filter.subject.clone().filter(|it| !it.contains('*'));
     for (condition, value) in [
-        ("kind = ?", &kind),
         ("call = ?", &filter.call),
         ("request_id = ?", &filter.request_id),
-        ("subject = ?", &filter.subject),
+        ("subject = ?", &subject),
         ("resource_id = ?", &filter.resource_id),
     ] {
         if let Some(value) = value {

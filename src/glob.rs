@@ -22,18 +22,18 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether a text fits one of the patterns.
-pub(super) fn any(patterns: &[String], text: &str) -> bool {
+pub(crate) fn any(patterns: &[String], text: &str) -> bool {
     patterns.iter().any(|it| matches(it, text))
 }
 
 /// Whether a pattern is fitted by every text.
-pub(super) fn is_all(pattern: &str) -> bool {
+pub(crate) fn is_all(pattern: &str) -> bool {
     !pattern.is_empty() && pattern.bytes().all(|it| it == b'*')
 }
 
 /// Whether a text fits both patterns. Takes time in proportion to the product of
 /// their lengths.
-pub(super) fn overlap(one: &str, other: &str) -> bool {
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let other: Vec<_> = other.chars().collect();
     // for each end of the other pattern: whether it overlaps with what was read
     let mut ends = vec![false; other.len() + 1];
