@@ -24,6 +24,7 @@ mod matrix;
 mod one_time_read;
 mod paths;
 mod policy;
+mod postgres;
 mod presence;
 mod readme;
 mod reload;
