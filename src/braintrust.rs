@@ -11,8 +11,12 @@ pub mod service_tokens;
 use serde_json::value::RawValue;
 
 use crate::{
-    gateway::operation::{Found, Vendor},
-    json::{self, Field as _, Members},
+    gateway::{
+        answers::bare,
+        operation::{Found, Vendor},
+        trace::Tracer,
+    },
+    json::{self, Field as _, Malformed, Members},
 };
 
 /// The platform's base URL (Braintrust API reference), where no data plane of
@@ -21,6 +25,12 @@ pub const BASE_URL: &str = "https://api.braintrust.dev";
 
 /// How many keys are looked for that may be one key.
 const SOUGHT: usize = 100;
+
+/// How the effects of all operations are looked for.
+pub fn tracers() -> impl Iterator<Item = &'static Tracer> {
+    let services = [api_keys::TRACERS, service_tokens::TRACERS];
+    services.into_iter().flatten()
+}
 
 /// Braintrust, where its operations do not differ.
 #[derive(Debug)]
@@ -42,47 +52,43 @@ impl Vendor for Braintrust {
         }
     }
 
-    /// `{"objects": […]}`, or one object. Where there may be more than was looked
-    /// for, or something else came, there is one of which nothing is known.
-    fn found(body: &[u8]) -> Vec<Found> {
-        let unknown = || vec![Found::default()];
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let Some(members) = Members::parse(text) else {
-            return unknown();
+    /// `{"objects": […]}`, or one object.
+    fn keys(body: &[u8]) -> Result<Vec<&RawValue>, Malformed> {
+        let one = bare(body)?;
+        Members::of(one).ok_or(Malformed("the answer is not an object"))?;
+        let Some(objects) = json::member(one, "objects") else {
+            return Ok(vec![one]);
         };
-        let mut one = Found::default();
-        for (name, raw) in members {
-            match &*name {
-                "objects" => {
-                    let objects = json::elements(raw).filter(|it| it.len() < SOUGHT);
-                    return objects.map_or_else(unknown, |it| it.into_iter().map(object).collect());
-                }
-                name => take(&mut one, name, raw),
-            }
+        let objects = json::elements(objects).ok_or(Malformed("`objects` is not a list"))?;
+        if objects.len() >= SOUGHT {
+            return Err(Malformed("there may be more keys than were looked for"));
         }
-        vec![one]
+        Ok(objects)
     }
-}
 
-fn take(found: &mut Found, member: &str, raw: &RawValue) {
-    match member {
-        "id" => found.id.fill(raw),
-        "name" => found.name.fill(raw),
-        _ => return,
-    };
-}
-
-fn object(raw: &RawValue) -> Found {
-    let mut found = Found::default();
-    for (name, raw) in Members::of(raw).into_iter().flatten() {
-        take(&mut found, &name, raw);
+    fn found(key: &RawValue) -> Found {
+        let mut found = Found::default();
+        for (name, raw) in Members::of(key).into_iter().flatten() {
+            match &*name {
+                "id" => found.id.fill(raw),
+                "name" => found.name.fill(raw),
+                "created" => found.created.fill(raw),
+                "service_account_id" => found.parent.fill(raw),
+                _ => continue,
+            };
+        }
+        found
     }
-    found
+
+    fn setting<'k>(key: &'k RawValue, name: &str) -> Option<&'k RawValue> {
+        json::member(key, name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::operation::found;
 
     #[test]
     fn errors_are_plain_text_or_any_json() {
@@ -117,18 +123,18 @@ mod tests {
         let unknown = [Found::default()];
         let full = format!(r#"{{"objects": [{}1]}}"#, "1,".repeat(SOUGHT - 1));
         for body in ["", "[]", "null", "<html>", r#"{"objects": null}"#, &full] {
-            assert_eq!(Braintrust::found(body.as_bytes()), unknown, "{body}");
+            assert_eq!(found::<Braintrust>(body.as_bytes()), unknown, "{body}");
         }
-        assert_eq!(Braintrust::found(br#"{"objects": []}"#), []);
+        assert_eq!(found::<Braintrust>(br#"{"objects": []}"#), []);
         let named = |id: &str, name: &str| Found {
             id: Some(id.to_owned()),
             name: Some(name.to_owned()),
             ..Found::default()
         };
         let one = br#"{"name": "a", "key": null, "id": "1"}"#;
-        assert_eq!(Braintrust::found(one), [named("1", "a")]);
+        assert_eq!(found::<Braintrust>(one), [named("1", "a")]);
         let list = br#"{"objects": [{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, 3]}"#;
         let expected = [named("1", "a"), named("2", "b"), Found::default()];
-        assert_eq!(Braintrust::found(list), expected);
+        assert_eq!(found::<Braintrust>(list), expected);
     }
 }

@@ -17,9 +17,18 @@ use serde_json::value::RawValue;
 
 use crate::{
     contract::proto::keygate::coveo::v1::ApiKey,
-    gateway::operation::{Found, Vendor},
-    json::{self, Members},
+    gateway::{
+        answers::bare,
+        operation::{Found, Vendor},
+        trace::Tracer,
+    },
+    json::{self, Malformed, Members},
 };
+
+/// How the effects of all operations are looked for.
+pub fn tracers() -> impl Iterator<Item = &'static Tracer> {
+    api_keys::TRACERS.iter()
+}
 
 /// Coveo, where its operations do not differ.
 pub struct Coveo;
@@ -32,23 +41,28 @@ impl Vendor for Coveo {
     }
 
     /// A key, or a list of them.
-    fn found(body: &[u8]) -> Vec<Found> {
-        let Ok(raw) = serde_json::from_slice::<&RawValue>(body) else {
-            return Vec::new();
-        };
-        let keys = json::elements(raw).unwrap_or_else(|| vec![raw]);
-        keys.into_iter().filter_map(found).collect()
+    fn keys(body: &[u8]) -> Result<Vec<&RawValue>, Malformed> {
+        let raw = bare(body)?;
+        Ok(json::elements(raw).unwrap_or_else(|| vec![raw]))
     }
-}
 
-fn found(raw: &RawValue) -> Option<Found> {
-    let key: ApiKey = json::object::read(raw).ok()?;
-    let scopes = privileges::of(&key);
-    Some(Found {
-        id: Some(key.id).filter(|it| !it.is_empty()),
-        name: key.display_name,
-        scopes,
-    })
+    fn found(key: &RawValue) -> Found {
+        let Ok(key) = json::object::read::<ApiKey>(key) else {
+            return Found::default();
+        };
+        let scopes = privileges::of(&key);
+        Found {
+            id: Some(key.id).filter(|it| !it.is_empty()),
+            name: key.display_name,
+            scopes,
+            parent: None,
+            created: key.created_date,
+        }
+    }
+
+    fn setting<'k>(key: &'k RawValue, name: &str) -> Option<&'k RawValue> {
+        json::member(key, name)
+    }
 }
 
 /// What an error says: what it is, and then more of it.
@@ -102,6 +116,7 @@ mod tests {
             id: Some(id.to_owned()),
             name: name.map(str::to_owned),
             scopes: Scopes::Unscoped,
+            ..Found::default()
         };
         let viewer = Found {
             scopes: Scopes::These(vec!["A:B:*:*".to_owned()]),
@@ -118,10 +133,14 @@ mod tests {
                 vec![viewer],
             ),
             ("[]", vec![]),
-            ("7", vec![]),
-            ("", vec![]),
+            ("7", vec![Found::default()]),
+            ("", vec![Found::default()]),
         ] {
-            assert_eq!(Coveo::found(body.as_bytes()), found, "{body}");
+            assert_eq!(
+                crate::gateway::operation::found::<Coveo>(body.as_bytes()),
+                found,
+                "{body}"
+            );
         }
     }
 }

@@ -14,12 +14,31 @@ pub mod service_accounts;
 pub mod site;
 pub mod v1;
 
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::{
-    gateway::operation::{Found, Scopes, Vendor},
-    json::{self, Field as _, Members},
+    gateway::{
+        answers::bare,
+        operation::{Found, Scopes, Vendor},
+        trace::Tracer,
+    },
+    json::{self, Field as _, Malformed, Members},
 };
+
+/// How the effects of all operations are looked for.
+pub fn tracers() -> impl Iterator<Item = &'static Tracer> {
+    let services = [
+        api_keys::TRACERS,
+        application_keys::TRACERS,
+        application_keys::CURRENT_USER_TRACERS,
+        personal_access_tokens::TRACERS,
+        service_accounts::TRACERS,
+        v1::api_keys::TRACERS,
+        v1::application_keys::TRACERS,
+    ];
+    services.into_iter().flatten()
+}
 
 /// Datadog, where its operations do not differ.
 pub struct Datadog;
@@ -38,37 +57,62 @@ impl Vendor for Datadog {
     }
 
     /// JSON:API resources: `data` is one, or a list of them.
-    fn found(body: &[u8]) -> Vec<Found> {
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let data = Members::parse(text).and_then(|it| member(it, "data"));
-        let Some(data) = data else {
-            return Vec::new();
-        };
-        let resources = json::elements(data).unwrap_or_else(|| vec![data]);
-        resources.into_iter().map(resource).collect()
+    fn keys(body: &[u8]) -> Result<Vec<&RawValue>, Malformed> {
+        let data = json::member(bare(body)?, "data");
+        let data = data.ok_or(Malformed("the answer has no `data`"))?;
+        Ok(json::elements(data).unwrap_or_else(|| vec![data]))
+    }
+
+    fn found(key: &RawValue) -> Found {
+        let mut found = Found::default();
+        for (name, raw) in Members::of(key).into_iter().flatten() {
+            match &*name {
+                "id" => {
+                    found.id.fill(raw);
+                }
+                "attributes" => {
+                    for (name, raw) in Members::of(raw).into_iter().flatten() {
+                        match &*name {
+                            "name" => found.name = json::text(raw),
+                            "scopes" => found.scopes = scopes(raw),
+                            "created_at" => {
+                                found.created.fill(raw);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                "relationships" => found.parent = service_account(raw),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn secret(key: &RawValue) -> Option<SecretString> {
+        Self::setting(key, "key")
+            .and_then(json::text)
+            .map(Into::into)
+    }
+
+    fn setting<'k>(key: &'k RawValue, name: &str) -> Option<&'k RawValue> {
+        json::member(json::member(key, "attributes")?, name)
     }
 }
 
-fn resource(raw: &RawValue) -> Found {
-    let mut found = Found::default();
-    for (member, raw) in Members::of(raw).into_iter().flatten() {
-        match &*member {
-            "id" => {
-                found.id.fill(raw);
-            }
-            "attributes" => {
-                for (member, raw) in Members::of(raw).into_iter().flatten() {
-                    match &*member {
-                        "name" => found.name = json::text(raw),
-                        "scopes" => found.scopes = scopes(raw),
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
+/// The id of the service account that owns a key or token with these
+/// relationships, if it is one.
+fn service_account(relationships: &RawValue) -> Option<String> {
+    let owner = json::member(json::member(relationships, "owned_by")?, "data")?;
+    let (mut kind, mut id) = (None::<String>, None::<String>);
+    for (name, raw) in Members::of(owner)? {
+        match &*name {
+            "type" => kind.fill(raw),
+            "id" => id.fill(raw),
+            _ => continue,
+        };
     }
-    found
+    id.filter(|_| kind.as_deref() == Some("service_account"))
 }
 
 /// The scopes of a key or token; null says that it has all its owner's rights.
@@ -76,11 +120,6 @@ fn scopes(raw: &RawValue) -> Scopes {
     let scopes = json::elements(raw);
     let scopes = scopes.and_then(|all| all.into_iter().map(json::text).collect());
     scopes.map_or(Scopes::Unscoped, Scopes::These)
-}
-
-fn member<'a>(members: Members<'a>, wanted: &str) -> Option<&'a RawValue> {
-    let found = members.into_iter().find(|(name, _)| name == wanted);
-    found.map(|(_, raw)| raw)
 }
 
 fn error(raw: &RawValue) -> Option<String> {

@@ -3,14 +3,17 @@
 //! its own. What it decides and calls with ([`Setup`]) comes with each call.
 
 pub mod answers;
+mod changes;
 pub mod interpret;
 mod local;
 mod narrow;
 pub mod operation;
+pub mod reconcile;
 pub mod request;
 pub mod revocation;
 pub mod service;
 pub mod stream;
+pub mod trace;
 mod work;
 
 use std::{
@@ -23,6 +26,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 pub use local::Outlet;
 pub use operation::{Operation, Plan};
+pub use reconcile::Reconciler;
 pub(crate) use service::service;
 pub use stream::{Items, Pages};
 

@@ -92,6 +92,13 @@ pub fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// A member of a JSON object; `None` if the value is not one, or lacks it.
+#[must_use]
+pub fn member<'a>(raw: &'a RawValue, wanted: &str) -> Option<&'a RawValue> {
+    let mut members = Members::of(raw)?.into_iter();
+    members.find(|(name, _)| name == wanted).map(|(_, it)| it)
+}
+
 /// The text of a JSON string; `None` if the value is not one.
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<String> {

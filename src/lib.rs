@@ -7,7 +7,7 @@
 //! | a connection is accepted, TLS is spoken | [`server::listen`] |
 //! | the call begins: id, load, its terminal record | [`server::calls`], [`call`] |
 //! | the bearer token becomes a caller | [`auth`] |
-//! | the generated trait hands the typed request on | [`datadog`], [`braintrust`], [`coveo`], [`access`] |
+//! | the generated trait hands the typed request on | [`datadog`], [`braintrust`], [`coveo`], [`access`], [`evidence`] |
 //! | authorize, intend, call, conclude | [`gateway`] |
 //! | … does the policy permit it? | [`policy`] |
 //! | … what is sent, what does the answer mean? | [`datadog`], [`braintrust`], [`coveo`] by [`gateway::operation`] |
@@ -34,6 +34,7 @@ pub mod config;
 pub mod contract;
 pub mod coveo;
 pub mod datadog;
+pub mod evidence;
 pub mod files;
 pub mod gateway;
 mod glob;

@@ -10,6 +10,7 @@ mod error;
 pub mod listen;
 mod plain;
 mod reload;
+mod retention;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
@@ -39,6 +40,7 @@ use crate::{
         Contract, DESCRIPTOR_SET,
         proto::keygate::{
             access::v1::access_service_server::AccessServiceServer,
+            audit::v1::audit_service_server::AuditServiceServer,
             braintrust::v1 as braintrust,
             coveo,
             datadog::v1,
@@ -51,7 +53,7 @@ use crate::{
             },
         },
     },
-    gateway::Gateway,
+    gateway::{Gateway, Reconciler},
     live::Live,
     random::Random,
     tasks::Tasks,
@@ -215,6 +217,10 @@ impl Server {
             tasks: tasks.clone(),
             metrics: metrics.clone(),
         };
+        let traced = crate::datadog::tracers()
+            .chain(crate::braintrust::tracers())
+            .chain(crate::coveo::tracers());
+        let reconciler = Reconciler::new(ledger.clone(), Arc::new(live.clone()), traced);
         let calls = calls::Calls::new(calls::Settings {
             contract,
             live: live.clone(),
@@ -263,6 +269,8 @@ impl Server {
         });
         let reload = Arc::new(Notify::new());
         let grace = config.server.shutdown_grace;
+        let retention = retention::keep_to(trail.clone(), live.clone(), clock);
+        tasks.spawn_background(retention);
         let running = Running {
             loader,
             live,
@@ -272,6 +280,7 @@ impl Server {
         if let Some(reloader) = Reloader::new(running, config, files) {
             tasks.spawn_background(reloader.run(reload.clone()));
         }
+        tasks.spawn_background(reconciler.run());
         let plain = plain::router(metrics, ending.readiness.clone());
         tasks.spawn_background(async move {
             if let Err(error) = axum::serve(http, plain).await {
@@ -391,6 +400,7 @@ async fn routes(
     }
     serve!(
         AccessServiceServer,
+        AuditServiceServer,
         ApiKeyServiceServer,
         ApplicationKeyServiceServer,
         CurrentUserApplicationKeyServiceServer,

@@ -24,7 +24,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::status::code_name;
+use crate::{audit::Finding, status::code_name};
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,8 @@ struct Figures {
     durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
     upstream: Family<UpstreamLabels, Counter>,
     in_flight: Gauge,
+    unresolved: Gauge,
+    reconciled: Family<FindingLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     loaded_at: Gauge,
     reload_failed: Gauge,
@@ -122,6 +124,11 @@ struct ReloadLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FindingLabels {
+    finding: &'static str,
+}
+
 const TAKEN: ReloadLabels = ReloadLabels { result: "taken" };
 const REFUSED: ReloadLabels = ReloadLabels { result: "refused" };
 
@@ -155,6 +162,21 @@ impl Metrics {
             upstream.clone(),
         );
         registry.register("calls_in_flight", "Calls under way", in_flight.clone());
+        let (unresolved, reconciled) = (Gauge::default(), Family::default());
+        registry.register(
+            "calls_unresolved",
+            "Changes of which nobody knows yet whether upstream has made them",
+            unresolved.clone(),
+        );
+        registry.register(
+            "calls_reconciled",
+            "Changes of which that was found out later, by what was found",
+            reconciled.clone(),
+        );
+        for finding in Finding::ALL {
+            let finding = finding.name();
+            drop(reconciled.get_or_create(&FindingLabels { finding }));
+        }
         let (reloads, loaded_at) = (Family::default(), Gauge::default());
         let (reload_failed, restart_needed) = (Gauge::default(), Gauge::default());
         registry.register(
@@ -198,6 +220,8 @@ impl Metrics {
             durations,
             upstream,
             in_flight,
+            unresolved,
+            reconciled,
             reloads,
             loaded_at,
             reload_failed,
@@ -231,6 +255,19 @@ impl Metrics {
         self.0
             .in_flight
             .set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// Of how many changes it is not known whether upstream has made them.
+    pub fn unresolved(&self, calls: usize) {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        self.0.unresolved.set(calls);
+    }
+
+    /// What was found out of such a change.
+    pub fn reconciled(&self, finding: Finding) {
+        let finding = finding.name();
+        let labels = FindingLabels { finding };
+        self.0.reconciled.get_or_create(&labels).inc();
     }
 
     /// A configuration has come into force, but for so many settings that take a

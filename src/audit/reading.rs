@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::Semaphore;
@@ -15,14 +15,14 @@ const AT_ONCE: usize = 4;
 /// Readers that are open and not in use.
 pub(super) struct Readers {
     idle: Mutex<Vec<Reader>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Default for Readers {
     fn default() -> Self {
         Self {
             idle: Mutex::default(),
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Trail {
         &self,
         look: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        // never closed, so only the place counts
-        let place = self.readers().places.acquire().await;
+        // never closed, so that there is a place in the end
+        let place = self.readers().places.clone().acquire_owned().await;
         let trail = self.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let readers = trail.readers();
@@ -65,10 +65,10 @@ impl Trail {
             if found.is_ok() {
                 readers.put_back(reader);
             }
+            // whoever asked may have gone before
+            drop(place);
             found
         });
-        let found = looking.await.unwrap_or(Err(Error::ThreadEnded));
-        drop(place);
-        found
+        looking.await.unwrap_or(Err(Error::ThreadEnded))
     }
 }

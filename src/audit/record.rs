@@ -69,6 +69,9 @@ pub struct Record {
     /// Fingerprints of the secrets that the request or the answer held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<Fingerprint>,
+    /// The settings that a change gives to a key that exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// How it ended; in outcomes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -150,6 +153,19 @@ pub struct Resource {
     pub copy_of: Option<String>,
 }
 
+/// A setting that a call changes: what it is to be, and what it was. Values are
+/// told by their fingerprints alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Upstream's name of the setting.
+    pub setting: String,
+    /// What it is to be.
+    pub to: Fingerprint,
+    /// What it was, where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Fingerprint>,
+}
+
 /// What was removed from the trail. Hashes stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
@@ -185,6 +201,7 @@ impl Record {
             upstream: None,
             resource: None,
             fingerprints: Vec::new(),
+            changes: Vec::new(),
             outcome: None,
             finding: None,
             settles: None,
@@ -256,6 +273,7 @@ impl Record {
             policy_version,
             upstream,
             resource,
+            changes,
             fingerprints: _, // of a fixed size, and as many as upstream answered
             outcome: _,
             finding: _,
@@ -271,6 +289,7 @@ impl Record {
         } = self;
         let before = pruned.as_mut().map(|it| &mut it.before);
         [id, call, time].into_iter().chain(before).for_each(cut);
+        changes.iter_mut().for_each(|it| cut(&mut it.setting));
         [
             request_id,
             rpc,
@@ -326,7 +345,7 @@ impl Record {
 }
 
 /// Cuts a text to its bound, between two characters.
-pub(super) fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     if text.len() > MAX_TEXT {
         let mut end = MAX_TEXT - CUT.len();
         while !text.is_char_boundary(end) {
@@ -335,6 +354,11 @@ pub(super) fn cut(text: &mut String) {
         text.truncate(end);
         text.push_str(CUT);
     }
+}
+
+/// Whether the end of a text was cut off.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.ends_with(CUT)
 }
 
 /// A time as records write it. All are equally long, so that their order as

@@ -64,11 +64,12 @@ operation! {
     /// DELETE /v1/api_key/{api_key_id}
     DeleteApiKey = "keygate.braintrust.v1.ApiKeyService/DeleteApiKey",
     DeleteApiKeyRequest => DeleteApiKeyResponse,
-    |it, violations| API_KEYS.delete(it.api_key_id, violations)
+    |it, violations| API_KEYS.delete(it.api_key_id, violations),
+    effect: |it| API_KEYS.removed(it)
 }
 
 service! {
-    ApiKeyService,
+    ApiKeyService, TRACERS,
     unary: {
         list_api_keys => ListApiKeys,
         get_api_key => GetApiKey,

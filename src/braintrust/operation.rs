@@ -4,11 +4,13 @@
 use http::Method;
 use serde::Serialize;
 
+use super::Braintrust;
 use crate::{
     gateway::{
         operation::{Inspect, Plan, Target},
         request::{Query, body, check_id, check_name, check_place, check_text, parameter},
         stream::{Cursor, Paging},
+        trace::{Look, Made, Sought, Trace},
     },
     status::Violation,
     upstream::Request,
@@ -145,12 +147,42 @@ impl Collection {
         }
     }
 
+    /// Where a new key shows. One that replaced another may have kept the other's id
+    /// and time.
+    pub(super) fn made(&self, sought: &Sought<'_>, in_place: bool) -> Trace {
+        let mut violations = Vec::new();
+        let mut list = self.sought(&mut violations);
+        if let Some(name) = sought.name {
+            list.push(self.name_filter, name);
+        }
+        Trace::Made(Made {
+            list: self.look(list),
+            show: None,
+            in_place,
+        })
+    }
+
+    /// Where it shows that a key was removed. How upstream refuses an id that it does
+    /// not know is not documented, so the list is asked for it.
+    pub(super) fn removed(&self, sought: &Sought<'_>) -> Trace {
+        let Some(id) = sought.id else {
+            return Trace::UNNAMED;
+        };
+        let mut violations = Vec::new();
+        let mut list = self.sought(&mut violations);
+        list.push("ids", id);
+        Trace::Removed(self.look(list))
+    }
+
+    fn look(&self, list: Query<'_>) -> Look {
+        Look::list::<Braintrust>(Request::new(Method::GET, list.finish(), self.path))
+    }
+
     /// What is there under the name is looked for in all organizations: to take
     /// one key too many for the one that is replaced is safe.
     pub(super) fn replace(&self, new: New, violations: &mut Vec<Violation>) -> Plan {
         let request = self.with_body(Method::PUT, &new, violations);
-        let mut same_name = Query::new(self.path, violations);
-        same_name.push("limit", &super::SOUGHT.to_string());
+        let mut same_name = self.sought(violations);
         same_name.push(self.name_filter, &new.name);
         let inspect = Request::new(Method::GET, same_name.finish(), self.path);
         Plan {
@@ -159,6 +191,13 @@ impl Collection {
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Replacement)
         }
+    }
+
+    /// A list of as many as are looked for.
+    fn sought<'v>(&self, violations: &'v mut Vec<Violation>) -> Query<'v> {
+        let mut list = Query::new(self.path, violations);
+        list.push("limit", &super::SOUGHT.to_string());
+        list
     }
 
     fn with_body(&self, method: Method, new: &New, violations: &mut Vec<Violation>) -> Request {

@@ -66,7 +66,8 @@ operation! {
             org_name: it.org_name,
         };
         SERVICE_TOKENS.create(new, violations)
-    }
+    },
+    effect: |it| SERVICE_TOKENS.made(it, false)
 }
 
 operation! {
@@ -80,7 +81,8 @@ operation! {
             org_name: it.org_name,
         };
         SERVICE_TOKENS.replace(new, violations)
-    }
+    },
+    effect: |it| SERVICE_TOKENS.made(it, true)
 }
 
 operation! {
@@ -94,11 +96,12 @@ operation! {
     /// DELETE /v1/service_token/{service_token_id}
     DeleteServiceToken = "keygate.braintrust.v1.ServiceTokenService/DeleteServiceToken",
     DeleteServiceTokenRequest => DeleteServiceTokenResponse,
-    |it, violations| SERVICE_TOKENS.delete(it.service_token_id, violations)
+    |it, violations| SERVICE_TOKENS.delete(it.service_token_id, violations),
+    effect: |it| SERVICE_TOKENS.removed(it)
 }
 
 service! {
-    ServiceTokenService,
+    ServiceTokenService, TRACERS,
     unary: {
         list_service_tokens => ListServiceTokens,
         create_service_token => CreateServiceToken,

@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     operation::{
         ACTIVATE, BULK_ACTIVATE, BULK_DELETE, BULK_DISABLE, DISABLE, DUPLICATE, EXTEND, KEY, KEYS,
-        bulk, change, operation, plan, request,
+        bulk, change, changed, enabled, made, operation, plan, removed, request,
     },
     privileges,
     settings::Settings,
@@ -26,6 +26,7 @@ use crate::{
         operation::{Inspect, Scopes, Target},
         request::{Query, check_id, check_name_in},
         service,
+        trace::Trace,
     },
     status::Violation,
     upstream,
@@ -86,7 +87,8 @@ operation! {
         let body = Some(settings.body());
         let request = upstream::Request { path, body, ..request };
         Plan { name, scopes, ..plan(request, Target::Collection) }
-    }
+    },
+    effect: |it| made(it)
 }
 
 operation! {
@@ -117,13 +119,15 @@ operation! {
             .privileges(it.privileges)
             .additional(it.additional_configuration.as_ref(), violations)
             .editors(it.groups_that_can_edit, it.api_keys_that_can_edit);
+        let sets = settings.sets();
         let inspect = Inspect {
             request: request(Method::GET, KEY, &it.organization_id, &it.api_key_id),
             complete: Some(Box::new(move |read: &[u8]| settings.merged(read))),
         };
         let change = change(Method::PUT, KEY, &it.organization_id, it.api_key_id, violations);
-        Plan { name, scopes, inspect: Some(inspect), ..change }
-    }
+        Plan { name, scopes, sets, inspect: Some(inspect), ..change }
+    },
+    effect: |it| changed(it)
 }
 
 operation! {
@@ -133,8 +137,9 @@ operation! {
     |it, violations| {
         let scopes = Scopes::Unchanged;
         let change = change(Method::PUT, ACTIVATE, &it.organization_id, it.api_key_id, violations);
-        Plan { scopes, ..change }
-    }
+        Plan { scopes, sets: enabled(true), ..change }
+    },
+    effect: |it| changed(it)
 }
 
 operation! {
@@ -142,8 +147,10 @@ operation! {
     DisableApiKey = "keygate.coveo.v1.ApiKeyService/DisableApiKey",
     DisableApiKeyRequest => DisableApiKeyResponse,
     |it, violations| {
-        change(Method::PUT, DISABLE, &it.organization_id, it.api_key_id, violations)
-    }
+        let change = change(Method::PUT, DISABLE, &it.organization_id, it.api_key_id, violations);
+        Plan { sets: enabled(false), ..change }
+    },
+    effect: |it| changed(it)
 }
 
 operation! {
@@ -154,7 +161,8 @@ operation! {
         let scopes = Scopes::Unchanged;
         let change = change(Method::PUT, EXTEND, &it.organization_id, it.api_key_id, violations);
         Plan { scopes, ..change }
-    }
+    },
+    effect: |_it| Trace::Untold("upstream tells when a key expires, but not whether that was put off")
 }
 
 operation! {
@@ -179,7 +187,8 @@ operation! {
             inspect: Some(Inspect::new(read)),
             ..plan(request, Target::CopyOf(it.api_key_id))
         }
-    }
+    },
+    effect: |it| made(it)
 }
 
 operation! {
@@ -188,7 +197,8 @@ operation! {
     DeleteApiKeyRequest => DeleteApiKeyResponse,
     |it, violations| {
         change(Method::DELETE, KEY, &it.organization_id, it.api_key_id, violations)
-    }
+    },
+    effect: |it| removed(it)
 }
 
 operation! {
@@ -197,7 +207,8 @@ operation! {
     BulkDeleteApiKeysRequest => BulkDeleteApiKeysResponse,
     |it, violations| {
         bulk(Method::POST, BULK_DELETE, &it.organization_id, it.api_key_ids, violations)
-    }
+    },
+    effect: |it| removed(it)
 }
 
 operation! {
@@ -207,8 +218,9 @@ operation! {
     |it, violations| {
         let scopes = Scopes::Unchanged;
         let change = bulk(Method::PUT, BULK_ACTIVATE, &it.organization_id, it.api_key_ids, violations);
-        Plan { scopes, ..change }
-    }
+        Plan { scopes, sets: enabled(true), ..change }
+    },
+    effect: |it| changed(it)
 }
 
 operation! {
@@ -216,12 +228,14 @@ operation! {
     BulkDisableApiKeys = "keygate.coveo.v1.ApiKeyService/BulkDisableApiKeys",
     BulkDisableApiKeysRequest => BulkDisableApiKeysResponse,
     |it, violations| {
-        bulk(Method::PUT, BULK_DISABLE, &it.organization_id, it.api_key_ids, violations)
-    }
+        let change = bulk(Method::PUT, BULK_DISABLE, &it.organization_id, it.api_key_ids, violations);
+        Plan { sets: enabled(false), ..change }
+    },
+    effect: |it| changed(it)
 }
 
 service! {
-    ApiKeyService,
+    ApiKeyService, TRACERS,
     unary: {
         list_api_keys => ListApiKeys,
         create_api_key => CreateApiKey,

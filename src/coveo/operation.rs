@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 
 use http::Method;
+use serde_json::Value;
 
-use super::region;
+use super::{Coveo, region};
 use crate::{
     contract::proto::keygate::coveo::v1::Region,
     gateway::{
         operation::{Inspect, Plan, Target},
         request::{body, check_id, check_place},
+        trace::{Look, Made, Sought, Trace},
     },
     status::Violation,
     upstream::Request,
@@ -115,6 +117,44 @@ pub(super) fn bulk(
         inspect: Some(Inspect::new(read)),
         ..plan(change, Target::Keys(ids))
     }
+}
+
+/// Where a new key shows.
+pub(super) fn made(sought: &Sought<'_>) -> Trace {
+    let list = request(Method::GET, KEYS, organization(sought), "");
+    Trace::Made(Made {
+        list: Look::list::<Coveo>(list),
+        show: None,
+        in_place: false,
+    })
+}
+
+/// Where it shows that a key was removed.
+pub(super) fn removed(sought: &Sought<'_>) -> Trace {
+    look(sought).map_or(Trace::UNNAMED, Trace::Removed)
+}
+
+/// Where it shows that a key was changed.
+pub(super) fn changed(sought: &Sought<'_>) -> Trace {
+    look(sought).map_or(Trace::UNNAMED, Trace::Changed)
+}
+
+fn look(sought: &Sought<'_>) -> Option<Look> {
+    let mut violations = Vec::new();
+    let id = sought.id?;
+    check_id("api_key_id", id, &mut violations);
+    let read = request(Method::GET, KEY, organization(sought), id);
+    violations.is_empty().then(|| Look::one::<Coveo>(read))
+}
+
+/// The organization: the last part of an upstream's name.
+fn organization<'a>(sought: &Sought<'a>) -> &'a str {
+    sought.upstream.rsplit('/').next().unwrap_or_default()
+}
+
+/// What a key says of itself that is alive, or is not.
+pub(super) fn enabled(enabled: bool) -> Vec<(String, Value)> {
+    vec![("enabled".to_owned(), enabled.into())]
 }
 
 /// Checks the ids of a change of several keys.

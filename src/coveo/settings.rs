@@ -136,6 +136,14 @@ impl Settings {
         self
     }
 
+    /// These, by the names of upstream's members.
+    pub(super) fn sets(&self) -> Vec<(String, Value)> {
+        let members = self.0.iter();
+        members
+            .map(|(name, it)| ((*name).to_owned(), it.clone()))
+            .collect()
+    }
+
     /// A body of these alone.
     #[must_use]
     pub(super) fn body(self) -> Bytes {

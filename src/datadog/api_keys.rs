@@ -12,7 +12,12 @@ use crate::{
         ListApiKeysResponse, StreamApiKeysRequest, StreamApiKeysResponse, UpdateApiKeyRequest,
         UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
-    gateway::{operation::Scopes::NotApplicable, request::check_name, service},
+    gateway::{
+        operation::Scopes::NotApplicable,
+        request::check_name,
+        service,
+        trace::{Sought, Trace},
+    },
 };
 
 const API_KEYS: Collection = Collection::new(
@@ -94,6 +99,11 @@ operation! {
 
 pages!(StreamApiKeys => StreamApiKeysResponse.api_key of api_keys);
 
+/// Where a new API key shows, however it was made.
+pub(super) fn made(sought: &Sought<'_>) -> Trace {
+    API_KEYS.made::<StreamApiKeys>(sought, true)
+}
+
 operation! {
     /// POST /api/v2/api_keys
     CreateApiKey = "keygate.datadog.v2.ApiKeyService/CreateApiKey",
@@ -107,7 +117,8 @@ operation! {
             ..Attributes::default()
         };
         API_KEYS.create(it.name, NotApplicable, attributes)
-    }
+    },
+    effect: |it| made(it)
 }
 
 operation! {
@@ -135,7 +146,8 @@ operation! {
             ..Attributes::default()
         };
         API_KEYS.update(it.api_key_id, path, it.name, NotApplicable, attributes)
-    }
+    },
+    effect: |it| API_KEYS.changed(it)
 }
 
 operation! {
@@ -144,11 +156,12 @@ operation! {
     DeleteApiKeyRequest => DeleteApiKeyResponse,
     |it, violations| {
         API_KEYS.delete(it.api_key_id, violations)
-    }
+    },
+    effect: |it| API_KEYS.removed(it)
 }
 
 service! {
-    ApiKeyService,
+    ApiKeyService, TRACERS,
     unary: {
         list_api_keys => ListApiKeys,
         create_api_key => CreateApiKey,

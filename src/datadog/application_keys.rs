@@ -23,7 +23,13 @@ use crate::{
         application_key_service_server::ApplicationKeyService,
         current_user_application_key_service_server::CurrentUserApplicationKeyService,
     },
-    gateway::{Plan, operation::Scopes::Unscoped, request::check_name, service},
+    gateway::{
+        Plan,
+        operation::Scopes::Unscoped,
+        request::check_name,
+        service,
+        trace::{Sought, Trace},
+    },
     status::Violation,
 };
 
@@ -68,6 +74,11 @@ macro_rules! filtered {
             .created_at($it.created_at_start.as_ref(), $it.created_at_end.as_ref())
             .include(&$it.include, include)
     };
+}
+
+/// Where a new application key of the user shows, however it was made.
+pub(super) fn made(sought: &Sought<'_>) -> Trace {
+    CURRENT_USER.made::<StreamCurrentUserApplicationKeys>(sought, true)
 }
 
 /// The creation of an application key.
@@ -131,7 +142,8 @@ operation! {
     UpdateApplicationKeyRequest => UpdateApplicationKeyResponse,
     |it, violations| {
         ORG.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| ORG.changed(it)
 }
 
 operation! {
@@ -140,7 +152,8 @@ operation! {
     DeleteApplicationKeyRequest => DeleteApplicationKeyResponse,
     |it, violations| {
         ORG.delete(it.app_key_id, violations)
-    }
+    },
+    effect: |it| ORG.removed(it)
 }
 
 operation! {
@@ -179,7 +192,8 @@ operation! {
     CreateCurrentUserApplicationKeyRequest => CreateCurrentUserApplicationKeyResponse,
     |it, violations| {
         create(&CURRENT_USER, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| made(it)
 }
 
 operation! {
@@ -200,7 +214,8 @@ operation! {
     UpdateCurrentUserApplicationKeyRequest => UpdateCurrentUserApplicationKeyResponse,
     |it, violations| {
         CURRENT_USER.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| CURRENT_USER.changed(it)
 }
 
 operation! {
@@ -210,11 +225,12 @@ operation! {
     DeleteCurrentUserApplicationKeyRequest => DeleteCurrentUserApplicationKeyResponse,
     |it, violations| {
         CURRENT_USER.delete(it.app_key_id, violations)
-    }
+    },
+    effect: |it| CURRENT_USER.removed(it)
 }
 
 service! {
-    ApplicationKeyService,
+    ApplicationKeyService, TRACERS,
     unary: {
         list_application_keys => ListApplicationKeys,
         get_application_key => GetApplicationKey,
@@ -227,7 +243,7 @@ service! {
 }
 
 service! {
-    CurrentUserApplicationKeyService,
+    CurrentUserApplicationKeyService, CURRENT_USER_TRACERS,
     unary: {
         list_current_user_application_keys => ListCurrentUserApplicationKeys,
         create_current_user_application_key => CreateCurrentUserApplicationKey,

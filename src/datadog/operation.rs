@@ -6,13 +6,16 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::site;
+use super::{Datadog, query::Query, site};
 use crate::{
     contract::proto::keygate::datadog::v2::{Scopes, Site},
     gateway::{
+        Pages,
         operation::{self as gateway, Inspect, Target},
         request::{body, check_id, check_new_name, check_place},
+        trace::{Look, Made, Sought, Trace},
     },
     status::Violation,
     upstream::Request,
@@ -52,27 +55,33 @@ pub struct Kind {
     pub name: &'static str,
     /// In JSON:API: `api_keys`.
     pub jsonapi: &'static str,
+    /// Whether lists can be filtered by the time of creation.
+    pub is_dated: bool,
 }
 
 /// API keys.
 pub const API_KEY: Kind = Kind {
     name: "api_key",
     jsonapi: "api_keys",
+    is_dated: true,
 };
 /// Application keys.
 pub const APPLICATION_KEY: Kind = Kind {
     name: "application_key",
     jsonapi: "application_keys",
+    is_dated: true,
 };
 /// Personal access tokens.
 pub const PERSONAL_ACCESS_TOKEN: Kind = Kind {
     name: "access_token",
     jsonapi: "personal_access_tokens",
+    is_dated: false,
 };
 /// Access tokens of service accounts.
 pub const SERVICE_ACCESS_TOKEN: Kind = Kind {
     name: "access_token",
     jsonapi: "service_access_tokens",
+    is_dated: false,
 };
 
 /// A kind of resource at a collection's path.
@@ -183,10 +192,15 @@ impl Collection {
     ) -> gateway::Plan {
         let inspect = Request::new(Method::GET, path.clone(), self.item);
         let mut request = Request::new(Method::PATCH, path, self.item);
+        let sets = match serde_json::to_value(&attributes) {
+            Ok(Value::Object(members)) => members.into_iter().collect(),
+            _ => Vec::new(),
+        };
         request.body = Some(self.body(Some(&id), attributes));
         gateway::Plan {
             name,
             scopes,
+            sets,
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Key(id))
         }
@@ -223,6 +237,44 @@ impl Collection {
             inspect: Some(Inspect::new(inspect)),
             ..self.plan(request, Target::Key(id))
         }
+    }
+
+    /// Where a new resource shows: in the list that this stream walks. Whether a
+    /// read of it by its id `shows` its value.
+    #[must_use]
+    pub fn made<P: Pages>(&self, sought: &Sought<'_>, shows: bool) -> Trace {
+        let mut violations = Vec::new();
+        let (since, until) = (sought.since(), sought.until());
+        let period = self.kind.is_dated.then_some((&since, &until));
+        let (since, until) = period.unzip();
+        let list = Query::new(&*self.path, &mut violations).created_at(since, until);
+        let list = Request::new(Method::GET, list.finish(), self.route);
+        let (path, item) = (self.path.clone(), self.item);
+        let show = move |id: &str| Request::new(Method::GET, format!("{path}/{id}"), item);
+        Trace::Made(Made {
+            list: Look::pages::<P>(list),
+            show: shows.then(|| Box::new(show) as _),
+            in_place: false,
+        })
+    }
+
+    /// Where it shows that a resource was removed.
+    #[must_use]
+    pub fn removed(&self, sought: &Sought<'_>) -> Trace {
+        self.look_at(sought).map_or(Trace::UNNAMED, Trace::Removed)
+    }
+
+    /// Where it shows that a resource was changed.
+    #[must_use]
+    pub fn changed(&self, sought: &Sought<'_>) -> Trace {
+        self.look_at(sought).map_or(Trace::UNNAMED, Trace::Changed)
+    }
+
+    fn look_at(&self, sought: &Sought<'_>) -> Option<Look> {
+        let mut violations = Vec::new();
+        let path = self.path_of(sought.id?, &mut violations);
+        let request = Request::new(Method::GET, path, self.item);
+        violations.is_empty().then(|| Look::one::<Datadog>(request))
     }
 
     fn body<A: Serialize>(&self, id: Option<&str>, attributes: A) -> Bytes {

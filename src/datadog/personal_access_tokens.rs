@@ -146,7 +146,8 @@ operation! {
             violations.push(Violation::new("expires_at", "is required by upstream"));
         }
         create(&TOKENS, it.name, it.scopes, it.expires_at, violations)
-    }
+    },
+    effect: |it| TOKENS.made::<StreamPersonalAccessTokens>(it, false)
 }
 
 operation! {
@@ -167,7 +168,8 @@ operation! {
     UpdatePersonalAccessTokenRequest => UpdatePersonalAccessTokenResponse,
     |it, violations| {
         update(&TOKENS, it.token_id, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| TOKENS.changed(it)
 }
 
 operation! {
@@ -177,11 +179,12 @@ operation! {
     RevokePersonalAccessTokenRequest => RevokePersonalAccessTokenResponse,
     |it, violations| {
         TOKENS.delete(it.token_id, violations)
-    }
+    },
+    effect: |it| TOKENS.removed(it)
 }
 
 service! {
-    PersonalAccessTokenService,
+    PersonalAccessTokenService, TRACERS,
     unary: {
         list_personal_access_tokens => ListPersonalAccessTokens,
         create_personal_access_token => CreatePersonalAccessToken,

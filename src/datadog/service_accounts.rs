@@ -24,7 +24,10 @@ use crate::{
         UpdateServiceAccountApplicationKeyRequest, UpdateServiceAccountApplicationKeyResponse,
         service_account_key_service_server::ServiceAccountKeyService,
     },
-    gateway::service,
+    gateway::{
+        service,
+        trace::{Sought, Trace},
+    },
     status::Violation,
 };
 
@@ -50,6 +53,23 @@ fn keys(account: String, violations: &mut Vec<Violation>) -> Collection {
 /// The access tokens of a service account.
 fn tokens(account: String, violations: &mut Vec<Violation>) -> Collection {
     TOKENS.of("service_account_id", account, violations)
+}
+
+/// Where the effect of a change shows, below the service account that it was made
+/// to.
+fn of(
+    collection: &Collection,
+    sought: &Sought<'_>,
+    trace: impl FnOnce(&Collection) -> Trace,
+) -> Trace {
+    let mut violations = Vec::new();
+    let account = sought.parent.unwrap_or_default().to_owned();
+    let collection = collection.of("service_account_id", account, &mut violations);
+    if violations.is_empty() {
+        trace(&collection)
+    } else {
+        Trace::UNNAMED
+    }
 }
 
 /// The filters that the list and the stream of keys have in common.
@@ -113,7 +133,10 @@ operation! {
     |it, violations| {
         let keys = keys(it.service_account_id, violations);
         application_keys::create(&keys, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| of(&KEYS, it, |keys| {
+        keys.made::<StreamServiceAccountApplicationKeys>(it, false)
+    })
 }
 
 operation! {
@@ -136,7 +159,8 @@ operation! {
     |it, violations| {
         let keys = keys(it.service_account_id, violations);
         keys.rename_or_rescope(it.app_key_id, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| of(&KEYS, it, |keys| keys.changed(it))
 }
 
 operation! {
@@ -147,7 +171,8 @@ operation! {
     |it, violations| {
         let keys = keys(it.service_account_id, violations);
         keys.delete(it.app_key_id, violations)
-    }
+    },
+    effect: |it| of(&KEYS, it, |keys| keys.removed(it))
 }
 
 operation! {
@@ -189,7 +214,10 @@ operation! {
     |it, violations| {
         let tokens = tokens(it.service_account_id, violations);
         access_tokens::create(&tokens, it.name, it.scopes, it.expires_at, violations)
-    }
+    },
+    effect: |it| of(&TOKENS, it, |tokens| {
+        tokens.made::<StreamServiceAccountAccessTokens>(it, false)
+    })
 }
 
 operation! {
@@ -213,7 +241,8 @@ operation! {
     |it, violations| {
         let tokens = tokens(it.service_account_id, violations);
         access_tokens::update(&tokens, it.token_id, it.name, it.scopes, violations)
-    }
+    },
+    effect: |it| of(&TOKENS, it, |tokens| tokens.changed(it))
 }
 
 operation! {
@@ -224,11 +253,12 @@ operation! {
     |it, violations| {
         let tokens = tokens(it.service_account_id, violations);
         tokens.delete(it.token_id, violations)
-    }
+    },
+    effect: |it| of(&TOKENS, it, |tokens| tokens.removed(it))
 }
 
 service! {
-    ServiceAccountKeyService,
+    ServiceAccountKeyService, TRACERS,
     unary: {
         list_service_account_application_keys => ListServiceAccountApplicationKeys,
         create_service_account_application_key => CreateServiceAccountApplicationKey,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Datadog, operation::Kind, site};
 use crate::{
@@ -18,8 +19,9 @@ use crate::{
     gateway::{
         operation::{Found, Inspect, Plan, Scopes, Target, Vendor},
         request::{body, check_id, check_name},
+        trace::Look,
     },
-    json::{self, Members},
+    json::{self, Malformed, Members},
     status::{Error, Violation},
     upstream::Request,
 };
@@ -32,19 +34,44 @@ impl Vendor for Legacy {
         Datadog::errors(body)
     }
 
-    /// `{"api_key": {…}}` or `{"application_key": {…}}`.
-    fn found(body: &[u8]) -> Vec<Found> {
+    /// `{"api_key": {…}}` or `{"application_key": {…}}`, or a list of them as
+    /// `api_keys` or `application_keys`.
+    fn keys(body: &[u8]) -> Result<Vec<&RawValue>, Malformed> {
+        const NONE: Malformed = Malformed("the answer holds no keys");
         let text = std::str::from_utf8(body).unwrap_or_default();
-        let members = Members::parse(text).into_iter().flatten();
-        let keys = members.filter(|(name, _)| matches!(&**name, "api_key" | "application_key"));
-        let found = keys.map(|(_, raw)| Found {
-            id: None,
-            name: Members::of(raw)
-                .and_then(|it| super::member(it, "name"))
-                .and_then(json::text),
-            scopes: Scopes::Unscoped,
-        });
-        found.collect()
+        for (name, raw) in Members::parse(text).ok_or(NONE)? {
+            match &*name {
+                "api_key" | "application_key" => return Ok(vec![raw]),
+                "api_keys" | "application_keys" => return json::elements(raw).ok_or(NONE),
+                _ => {}
+            }
+        }
+        Err(NONE)
+    }
+
+    fn found(key: &RawValue) -> Found {
+        let mut found = Found::default();
+        for (name, raw) in Members::of(key).into_iter().flatten() {
+            match &*name {
+                "name" => found.name = json::text(raw),
+                "created" => {
+                    answers::created(&mut found.created, raw);
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// An API key's value, an application key's hash. A masked one is none.
+    fn secret(key: &RawValue) -> Option<SecretString> {
+        let value = Self::setting(key, "key").or_else(|| Self::setting(key, "hash"));
+        let value = value.and_then(json::text);
+        value.filter(|it| !it.contains('*')).map(Into::into)
+    }
+
+    fn setting<'k>(key: &'k RawValue, name: &str) -> Option<&'k RawValue> {
+        json::member(key, name)
     }
 
     /// Organizations in One-Time Read mode have no application keys in v1. Neither
@@ -138,11 +165,17 @@ impl Keys {
         let mut change = self.one(Method::PUT, key);
         change.body = Some(named(&name, violations));
         Plan {
+            sets: vec![("name".to_owned(), name.clone().into())],
             name: Some(name),
             scopes,
             inspect: Some(Inspect::new(request)),
             ..self.plan(change, target)
         }
+    }
+
+    /// Where all of them are: which one is meant is known by its fingerprint alone.
+    fn look(&self) -> Look {
+        Look::list::<Legacy>(self.all(Method::GET))
     }
 
     fn delete(&self, key: &str, violations: &mut Vec<Violation>) -> Plan {

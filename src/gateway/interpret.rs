@@ -2,16 +2,40 @@
 
 use http::StatusCode;
 
-use super::{
-    Failure,
-    operation::{Operation, Vendor as _},
-};
+use super::{Failure, operation::Vendor};
 use crate::{
     audit::Outcome,
-    call::Call,
     status::Error,
+    telemetry::Metrics,
     upstream::{self, Answer, Client, Request},
 };
+
+/// What was asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) client: &'a Client,
+    pub(super) request: &'a Request,
+    /// The id of the call that it is asked for.
+    pub(super) call: &'a str,
+    /// Whether upstream may have changed anything.
+    pub(super) is_mutation: bool,
+    pub(super) metrics: &'a Metrics,
+}
+
+/// What the record tells of an answer: of this request alone, for another one of
+/// the same call may have been answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) status: Option<u16>,
+    pub(super) request_id: Option<String>,
+}
+
+impl Asked<'_> {
+    /// Upstream's words, fit for a caller.
+    fn clean(&self, words: &str) -> String {
+        self.client.clean(self.request, words)
+    }
+}
 
 fn rejected(error: Error) -> Failure {
     Failure {
@@ -21,45 +45,43 @@ fn rejected(error: Error) -> Failure {
 }
 
 /// The answer, if it is a success; what to tell and record otherwise.
-pub(super) fn answer<O: Operation>(
-    client: &Client,
-    request: &Request,
+pub(super) fn answer<V: Vendor>(
+    asked: &Asked<'_>,
     result: Result<Answer, upstream::Error>,
-    is_mutation: bool,
-    call: &Call,
-) -> Result<Answer, Failure> {
-    let status = result.as_ref().ok().map(|it| it.status.as_u16());
-    let metrics = &call.ledger().metrics;
-    metrics.upstream_answered(client.name(), status);
-    // of this request alone: another one of the same call may have been answered
-    call.note(|record| {
-        record.upstream_status = status;
-        record.upstream_request_id = None;
-    });
-    let clean = |words: &str| client.clean(request, words);
+) -> (Told, Result<Answer, Failure>) {
+    let answered = result.as_ref().ok();
+    let status = answered.map(|it| it.status.as_u16());
+    let request_id = answered.and_then(Answer::request_id);
+    let told = Told {
+        status,
+        request_id: request_id.map(|it| asked.clean(it)),
+    };
+    let name = asked.client.name();
+    asked.metrics.upstream_answered(name, status);
     let answer = result.map_err(|error| {
-        let failure = lost(&error, clean, is_mutation, call);
         tracing::warn!(
-            call = call.id(),
-            upstream = client.name(),
+            call = asked.call,
+            upstream = name,
             error = &error as &dyn std::error::Error,
             "no answer"
         );
-        failure
-    })?;
-    call.note(|record| {
-        record.upstream_request_id = answer.request_id().map(clean);
+        lost(&error, asked)
     });
+    (told, answer.and_then(|it| judged::<V>(asked, it)))
+}
+
+fn judged<V: Vendor>(asked: &Asked<'_>, answer: Answer) -> Result<Answer, Failure> {
+    let clean = |words: &str| asked.clean(words);
     if answer.status.is_success() {
         return Ok(answer);
     }
     let words = || -> Vec<String> {
-        let words = O::Vendor::errors(&answer.body);
+        let words = V::errors(&answer.body);
         words.iter().take(10).map(|it| clean(it)).collect()
     };
     if answer.status.is_client_error() {
         let words = words();
-        if O::Vendor::is_switched_off(answer.status, &words) {
+        if V::is_switched_off(answer.status, &words) {
             return Err(rejected(Error::EndpointDisabled(words.join("; "))));
         }
     }
@@ -73,20 +95,18 @@ pub(super) fn answer<O: Operation>(
             limit: answer.limit.as_deref().map(clean),
         }),
         // upstream gave up waiting, or may have: what it did is not known
-        StatusCode::REQUEST_TIMEOUT => unknown(Error::UpstreamUnavailable, is_mutation, call),
+        StatusCode::REQUEST_TIMEOUT => unknown(Error::UpstreamUnavailable, asked),
         status if status.is_client_error() => rejected(Error::UpstreamRejected(words())),
-        status if status.is_server_error() => {
-            unknown(Error::UpstreamUnavailable, is_mutation, call)
-        }
-        _ => unknown(Error::UpstreamMalformed, is_mutation, call),
+        status if status.is_server_error() => unknown(Error::UpstreamUnavailable, asked),
+        _ => unknown(Error::UpstreamMalformed, asked),
     })
 }
 
 /// A change of which upstream may have made anything is never called
 /// unavailable: clients repeat that.
-fn unknown(error: Error, is_mutation: bool, call: &Call) -> Failure {
-    let error = if is_mutation {
-        Error::OutcomeUnknown(call.id())
+fn unknown(error: Error, asked: &Asked<'_>) -> Failure {
+    let error = if asked.is_mutation {
+        Error::OutcomeUnknown(asked.call.to_owned())
     } else {
         error
     };
@@ -96,12 +116,7 @@ fn unknown(error: Error, is_mutation: bool, call: &Call) -> Failure {
     }
 }
 
-fn lost(
-    error: &upstream::Error,
-    clean: impl Fn(&str) -> String,
-    is_mutation: bool,
-    call: &Call,
-) -> Failure {
+fn lost(error: &upstream::Error, asked: &Asked<'_>) -> Failure {
     let told = match error {
         upstream::Error::NotSent(..) | upstream::Error::Unreachable | upstream::Error::Lost(..) => {
             Error::UpstreamUnavailable
@@ -109,7 +124,7 @@ fn lost(
         upstream::Error::Deadline { .. } => Error::DeadlineExceeded,
         upstream::Error::RateLimited { retry_after, limit } => Error::RateLimited {
             retry_after: Some(*retry_after),
-            limit: limit.as_deref().map(clean),
+            limit: limit.as_deref().map(|it| asked.clean(it)),
         },
         upstream::Error::TooLarge => {
             return Failure {
@@ -119,7 +134,7 @@ fn lost(
         }
     };
     if error.may_have_been_sent() {
-        unknown(told, is_mutation, call)
+        unknown(told, asked)
     } else {
         Failure {
             error: told,

@@ -111,46 +111,54 @@ impl Gateway {
         answer_with(&call, found).await
     }
 
-    /// Takes a call that keygate answers with a stream. `begin` looks at the request
-    /// and says what is to be done; `weigh` what a message counts in the record.
+    /// Takes a call that keygate answers with a stream. `begin` looks at the request,
+    /// before the stream begins, and says what is to be done; `weigh` what a message
+    /// counts in the record.
     ///
     /// # Errors
     /// The status of whatever stood in its way before the stream began.
-    pub async fn local_stream<Q, T, F>(
+    pub async fn local_stream<Q, T, B, F>(
         &self,
         method: &'static str,
         request: Request<Q>,
         weigh: fn(&T) -> u64,
-        begin: impl FnOnce(&Arc<Call>, Q, Outlet<T>) -> Result<F, Error>,
+        begin: impl FnOnce(Arc<Call>, Q, Outlet<T>) -> B,
     ) -> Result<Response<Items<T>>, Status>
     where
         T: Send + 'static,
+        B: Future<Output = Result<F, Error>>,
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let (call, admitted, metadata, request) = parts(request)?;
-        let permitted = self.permitted(method, &call, admitted.as_ref());
-        let begun = permitted.and_then(|Admitted { caller, setup }| {
-            let (sender, items) = stream::channel(weigh);
-            let given = given(&metadata, &setup.limits).map(|it| call.started() + it);
-            let outlet = Outlet {
-                sender: sender.clone(),
-                given,
-            };
-            let work = begin(&call, request, outlet)?;
-            let revocation = Revocation {
-                call: call.clone(),
-                caller: caller.clone(),
-                contract: self.contract.clone(),
-                method,
-                upstream: String::new(),
-                policy: setup.policy.clone(),
-                setups: self.source.setups(),
-            };
-            let closing = self.closing.clone();
-            let tasks = &call.ledger().tasks;
-            tasks.spawn(stream::run_local(revocation, closing, sender, work));
-            Ok(items)
-        });
+        let begun = match self.permitted(method, &call, admitted.as_ref()) {
+            Ok(Admitted { caller, setup }) => {
+                let (sender, items) = stream::channel(weigh);
+                let given = given(&metadata, &setup.limits).map(|it| call.started() + it);
+                let outlet = Outlet {
+                    sender: sender.clone(),
+                    given,
+                };
+                let revocation = Revocation {
+                    call: call.clone(),
+                    caller: caller.clone(),
+                    contract: self.contract.clone(),
+                    method,
+                    upstream: String::new(),
+                    policy: setup.policy.clone(),
+                    setups: self.source.setups(),
+                };
+                let end = call.started() + setup.limits.request_timeout;
+                let end = given.map_or(end, |it| it.min(end));
+                let begun = timeout_at(end.into(), begin(call.clone(), request, outlet)).await;
+                begun.unwrap_or(Err(Error::DeadlineExceeded)).map(|work| {
+                    let closing = self.closing.clone();
+                    let tasks = &call.ledger().tasks;
+                    tasks.spawn(stream::run_local(revocation, closing, sender, work));
+                    items
+                })
+            }
+            Err(error) => Err(error),
+        };
         finish(&call, begun.map_err(Into::into)).await
     }
 

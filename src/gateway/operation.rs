@@ -2,8 +2,14 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, value::RawValue};
 
+use super::{
+    changes,
+    trace::{Sought, Trace},
+};
 use crate::{
     audit,
     call::Call,
@@ -19,8 +25,24 @@ pub trait Vendor: Send + Sync + 'static {
     /// error of the vendor's own form.
     fn errors(body: &[u8]) -> Vec<String>;
 
-    /// The keys in the answer to a read, of one or of many.
-    fn found(body: &[u8]) -> Vec<Found>;
+    /// The keys in the answer to a read, of one or of many, each as upstream writes
+    /// it.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is no such answer, or if there may be more keys than it
+    /// has.
+    fn keys(body: &[u8]) -> Result<Vec<&RawValue>, Malformed>;
+
+    /// What one of [`Self::keys`] is, as far as upstream tells.
+    fn found(key: &RawValue) -> Found;
+
+    /// The value of one of [`Self::keys`], where reads show it.
+    fn secret(_key: &RawValue) -> Option<SecretString> {
+        None
+    }
+
+    /// A setting of one of [`Self::keys`], by upstream's name of it.
+    fn setting<'k>(key: &'k RawValue, name: &str) -> Option<&'k RawValue>;
 
     /// Whether a refusal in these words says that the endpoint is switched off for
     /// the organization, and nothing of the request or of our credentials.
@@ -38,6 +60,20 @@ pub struct Found {
     pub name: Option<String>,
     /// Its scopes: [`Scopes::These`], or unscoped also where they can't be seen.
     pub scopes: Scopes,
+    /// What it belongs to: a service account's id.
+    pub parent: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// The keys in the answer to a read. Where that can't be told, there is one of
+/// which nothing is known.
+#[must_use]
+pub fn found<V: Vendor>(body: &[u8]) -> Vec<Found> {
+    let Ok(keys) = V::keys(body) else {
+        return vec![Found::default()];
+    };
+    keys.into_iter().map(V::found).collect()
 }
 
 /// One operation: its request, its route, its body, its answer.
@@ -67,6 +103,11 @@ pub trait Operation: Send + Sync + 'static {
     /// # Errors
     /// Everything that is wrong with it, or why it can't be done there.
     fn plan(request: Self::Request) -> Result<Plan, Error>;
+
+    /// Where its effect shows, should its answer be lost. `None` if it has none.
+    fn trace(_sought: &Sought<'_>) -> Option<Trace> {
+        None
+    }
 }
 
 /// A response to a key operation.
@@ -102,6 +143,8 @@ pub struct Plan {
     pub name: Option<String>,
     /// The scopes that the request gives.
     pub scopes: Scopes,
+    /// The settings that the request gives to a key that exists, by upstream's names.
+    pub sets: Vec<(String, Value)>,
     /// For changes to what exists: how it is read first.
     pub inspect: Option<Inspect>,
 }
@@ -117,6 +160,7 @@ impl Plan {
             target,
             name: None,
             scopes: Scopes::NotApplicable,
+            sets: Vec::new(),
             inspect: None,
         }
     }
@@ -130,12 +174,13 @@ impl Plan {
             parent: self.parent.clone(),
             copy_of: None,
         };
+        let trail = &call.ledger().trail;
+        let changes = changes::of(&self.sets, trail);
         let mut fingerprints = Vec::new();
         match &self.target {
             Target::Collection | Target::Replacement => {}
             Target::Key(id) => resource.id = Some(id.clone()),
             Target::Secret(secret) => {
-                let trail = &call.ledger().trail;
                 fingerprints.push(trail.fingerprint(secret.expose_secret()));
             }
             Target::Keys(ids) => call.note_keys(ids),
@@ -144,6 +189,7 @@ impl Plan {
         call.note(|record| {
             record.resource = Some(resource);
             record.fingerprints = fingerprints;
+            record.changes = changes;
         });
     }
 }
@@ -242,7 +288,7 @@ pub fn unless(violations: Vec<Violation>, plan: Plan) -> Result<Plan, Error> {
 /// One operation: its method, its messages and its plan. A vendor wraps this in a
 /// macro of its own that fills in what is the same for all its operations: the
 /// vendor, the address, what to say where it is ambiguous, and possibly what is
-/// checked before anything else.
+/// checked before anything else. A change says last where its effect shows.
 macro_rules! operation {
     (
         vendor: $vendor:ty,
@@ -252,6 +298,7 @@ macro_rules! operation {
         $(#[$doc:meta])+
         $name:ident = $method:literal, $input:ty => $output:ty,
         |$it:ident, $violations:ident| $plan:expr
+        $(, effect: |$sought:ident| $trace:expr)? $(,)?
     ) => {
         $(#[$doc])+
         #[derive(Debug)]
@@ -285,6 +332,12 @@ macro_rules! operation {
                 let plan = $plan;
                 $crate::gateway::operation::unless(violations, plan)
             }
+
+            $(fn trace(
+                $sought: &$crate::gateway::trace::Sought<'_>,
+            ) -> Option<$crate::gateway::trace::Trace> {
+                Some($trace)
+            })?
         }
     };
 }

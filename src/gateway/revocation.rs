@@ -25,6 +25,9 @@ use crate::{
 
 /// Where the setup comes from that holds now.
 pub trait Source: fmt::Debug + Send + Sync {
+    /// The one that holds now.
+    fn current(&self) -> Arc<Setup>;
+
     /// The one that holds now, and then the latest whenever there is another.
     fn setups(&self) -> BoxStream<'static, Arc<Setup>>;
 }

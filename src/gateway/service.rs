@@ -1,16 +1,21 @@
 //! Services of the contract, as tables.
 
 /// A service of the contract: which operation each of its methods is. The method
-/// hands the typed request to the gateway, and that is all it does.
+/// hands the typed request to the gateway, and that is all it does. The constant
+/// tells how the effects of all of them are looked for.
 macro_rules! service {
     (
-        $service:ident,
+        $service:ident, $tracers:ident,
         unary: { $($method:ident => $operation:ty),* $(,)? },
         $(streams: { $($stream:ident, $items:ident => $pages:ty),* $(,)? },)?
         $(not_offered: {
             $($missing:ident($request:ty => $response:ty) => $name:literal),* $(,)?
         },)?
     ) => {
+        /// How the effects of the service's operations are looked for.
+        pub const $tracers: &[$crate::gateway::trace::Tracer] =
+            &[$($crate::gateway::trace::Tracer::of::<$operation>()),*];
+
         #[tonic::async_trait]
         impl $service for $crate::gateway::Gateway {
             $(

@@ -67,15 +67,23 @@ pub enum Paging {
 
 /// A page, as upstream has it.
 #[derive(Debug, Default)]
-struct Facts {
+pub(super) struct Facts {
     /// The ids on it, in its order.
-    ids: Vec<String>,
+    pub(super) ids: Vec<String>,
     /// How much there is on all pages, where upstream tells.
-    total: Option<u64>,
+    pub(super) total: Option<u64>,
+}
+
+/// A walk over pages.
+pub(super) fn walk_of(paging: Paging) -> Box<dyn Walk> {
+    match paging {
+        Paging::Numbered(paging) => Box::new(numbered::Backward::new(paging)),
+        Paging::Cursor(paging) => Box::new(cursor::Forward::new(paging)),
+    }
 }
 
 /// A walk over the pages: which one next?
-trait Walk: Send {
+pub(super) trait Walk: Send {
     /// The query of the next page; `None` when all have been read.
     fn next(&mut self) -> Option<String>;
 
@@ -221,10 +229,7 @@ async fn walk<O: Pages>(
     sender: &Sender<O::Item>,
     sent: &mut Sent,
 ) -> Result<()> {
-    let mut walk: Box<dyn Walk> = match O::PAGING {
-        Paging::Numbered(paging) => Box::new(numbered::Backward::new(paging)),
-        Paging::Cursor(paging) => Box::new(cursor::Forward::new(paging)),
-    };
+    let mut walk = walk_of(O::PAGING);
     let path = work.plan.request.path.clone();
     while let Some(query) = walk.next() {
         let join = if path.contains('?') { '&' } else { '?' };

@@ -9,9 +9,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, Operation, Plan, Result, conclude, interpret,
+    Failure, Operation, Plan, Result, changes, conclude, interpret,
     narrow::out_of_reach,
-    operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _},
+    operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _, found},
     revocation::{Decision, Revocation, Source},
     unrecorded,
 };
@@ -22,7 +22,7 @@ use crate::{
     contract::{Contract, Effect},
     policy::{self, Touch},
     status::Error,
-    upstream::{Answer, Client, Request},
+    upstream::{self, Answer, Client, Request},
 };
 
 /// The part of a call that outlives its caller.
@@ -233,7 +233,7 @@ impl<O: Operation> Work<O> {
         let Inspect { request, complete } = inspect;
         let deadline = self.deadline.from(self.call.started());
         let call = self.client.call(&self.decision.permit, &request, deadline);
-        let answer = interpret::answer::<O>(&self.client, &request, call.await, false, &self.call);
+        let answer = self.interpret(&request, call.await, false);
         // the change itself was not sent, whatever became of this
         let answer = answer.map_err(|it| Failure::from(it.error))?;
         if let Some(complete) = complete {
@@ -243,7 +243,24 @@ impl<O: Operation> Work<O> {
             })?;
             self.plan.request.body = Some(body);
         }
-        Ok(O::Vendor::found(&answer.body))
+        self.note_before(&answer.body);
+        Ok(found::<O::Vendor>(&answer.body))
+    }
+
+    /// The record tells what the settings of the one key were that is changed.
+    fn note_before(&self, body: &[u8]) {
+        if !matches!(self.plan.target, Target::Key(_) | Target::Secret(_)) {
+            return;
+        }
+        let keys = O::Vendor::keys(body).unwrap_or_default();
+        let Some(key) = keys.first() else { return };
+        let trail = &self.call.ledger().trail;
+        self.call.note(|record| {
+            for change in &mut record.changes {
+                let value = O::Vendor::setting(key, &change.setting);
+                change.from = value.and_then(|it| changes::before(&change.setting, it, trail));
+            }
+        });
     }
 
     /// The keys that exist and that the call touches, with what was found of them.
@@ -351,8 +368,29 @@ impl<O: Operation> Work<O> {
                 }
             }
         };
-        let is_mutation = self.is_mutation();
-        interpret::answer::<O>(&self.client, request, result, is_mutation, &self.call)
+        self.interpret(request, result, self.is_mutation())
+    }
+
+    /// What an answer means. The record tells of it.
+    fn interpret(
+        &self,
+        request: &Request,
+        result: std::result::Result<Answer, upstream::Error>,
+        is_mutation: bool,
+    ) -> Result<Answer> {
+        let asked = interpret::Asked {
+            client: &self.client,
+            request,
+            call: &self.call.id(),
+            is_mutation,
+            metrics: &self.call.ledger().metrics,
+        };
+        let (told, answer) = interpret::answer::<O::Vendor>(&asked, result);
+        self.call.note(|record| {
+            record.upstream_status = told.status;
+            record.upstream_request_id = told.request_id;
+        });
+        answer
     }
 
     pub(super) fn read(&self, answer: &Answer) -> Result<O::Response> {

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{
@@ -44,6 +44,8 @@ pub struct State {
     pub gateway: Arc<gateway::Setup>,
     /// How many calls may be under way at once.
     pub max_in_flight: usize,
+    /// For how long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 impl State {
@@ -79,6 +81,10 @@ impl State {
 }
 
 impl gateway::revocation::Source for Live<State> {
+    fn current(&self) -> Arc<gateway::Setup> {
+        Self::current(self).gateway.clone()
+    }
+
     fn setups(&self) -> BoxStream<'static, Arc<gateway::Setup>> {
         let mut changes = self.changes();
         changes.mark_changed();
@@ -207,6 +213,7 @@ impl Loader {
             tls,
             gateway: Arc::new(gateway),
             max_in_flight: server.max_in_flight,
+            retention: config.audit.retention,
         };
         Ok(Loaded {
             state,

@@ -82,6 +82,13 @@ impl Client {
         &self.settings.name
     }
 
+    /// Whether most of the requests are under way that may be at once: what is not
+    /// urgent should wait.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.slots.available_permits() <= self.settings.max_concurrency / 4
+    }
+
     /// Makes a call that was permitted, until `deadline` at most, and tries again
     /// where that is safe.
     ///

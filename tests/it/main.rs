@@ -27,6 +27,7 @@ mod policy;
 mod postgres;
 mod presence;
 mod readme;
+mod reconcile;
 mod reload;
 mod retries;
 mod sandbox;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `2019-08-02 15:31:07`, which is UTC though it does not say so.
-fn created(field: &mut Option<Timestamp>, raw: &RawValue) -> Fit {
+pub(super) fn created(field: &mut Option<Timestamp>, raw: &RawValue) -> Fit {
     let text = json::text(raw);
     let zoneless = text.as_deref().and_then(|it| it.split_once(' '));
     let read = zoneless.and_then(|(date, time)| json::timestamp(&format!("{date}T{time}Z")));

@@ -8,7 +8,7 @@ use crate::{
         UpdateApiKeyRequest, UpdateApiKeyResponse, api_key_service_server::ApiKeyService,
     },
     datadog::operation::API_KEY,
-    gateway::{operation::Scopes::NotApplicable, service},
+    gateway::{operation::Scopes::NotApplicable, service, trace::Trace},
 };
 
 const API_KEYS: Keys = Keys {
@@ -28,7 +28,8 @@ operation! {
     /// POST /api/v1/api_key
     CreateApiKey = "keygate.datadog.v1.ApiKeyService/CreateApiKey",
     CreateApiKeyRequest => CreateApiKeyResponse,
-    |it, violations| API_KEYS.create(it.name, NotApplicable, violations)
+    |it, violations| API_KEYS.create(it.name, NotApplicable, violations),
+    effect: |it| crate::datadog::api_keys::made(it)
 }
 
 operation! {
@@ -42,18 +43,20 @@ operation! {
     /// PUT /api/v1/api_key/{key}
     UpdateApiKey = "keygate.datadog.v1.ApiKeyService/UpdateApiKey",
     UpdateApiKeyRequest => UpdateApiKeyResponse,
-    |it, violations| API_KEYS.rename(&it.key, it.name, NotApplicable, violations)
+    |it, violations| API_KEYS.rename(&it.key, it.name, NotApplicable, violations),
+    effect: |_it| Trace::Changed(API_KEYS.look())
 }
 
 operation! {
     /// DELETE /api/v1/api_key/{key}
     DeleteApiKey = "keygate.datadog.v1.ApiKeyService/DeleteApiKey",
     DeleteApiKeyRequest => DeleteApiKeyResponse,
-    |it, violations| API_KEYS.delete(&it.key, violations)
+    |it, violations| API_KEYS.delete(&it.key, violations),
+    effect: |_it| Trace::Removed(API_KEYS.look())
 }
 
 service! {
-    ApiKeyService,
+    ApiKeyService, TRACERS,
     unary: {
         list_api_keys => ListApiKeys,
         create_api_key => CreateApiKey,

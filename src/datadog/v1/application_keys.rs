@@ -9,7 +9,7 @@ use crate::{
         UpdateApplicationKeyResponse, application_key_service_server::ApplicationKeyService,
     },
     datadog::operation::APPLICATION_KEY,
-    gateway::{operation::Scopes::Unscoped, service},
+    gateway::{operation::Scopes::Unscoped, service, trace::Trace},
 };
 
 const APPLICATION_KEYS: Keys = Keys {
@@ -29,7 +29,8 @@ operation! {
     /// POST /api/v1/application_key
     CreateApplicationKey = "keygate.datadog.v1.ApplicationKeyService/CreateApplicationKey",
     CreateApplicationKeyRequest => CreateApplicationKeyResponse,
-    |it, violations| APPLICATION_KEYS.create(it.name, Unscoped, violations)
+    |it, violations| APPLICATION_KEYS.create(it.name, Unscoped, violations),
+    effect: |it| crate::datadog::application_keys::made(it)
 }
 
 operation! {
@@ -46,18 +47,20 @@ operation! {
     |it, violations| {
         // which scopes it keeps can't be seen in v1
         APPLICATION_KEYS.rename(&it.key, it.name, Unscoped, violations)
-    }
+    },
+    effect: |_it| Trace::Changed(APPLICATION_KEYS.look())
 }
 
 operation! {
     /// DELETE /api/v1/application_key/{key}
     DeleteApplicationKey = "keygate.datadog.v1.ApplicationKeyService/DeleteApplicationKey",
     DeleteApplicationKeyRequest => DeleteApplicationKeyResponse,
-    |it, violations| APPLICATION_KEYS.delete(&it.key, violations)
+    |it, violations| APPLICATION_KEYS.delete(&it.key, violations),
+    effect: |_it| Trace::Removed(APPLICATION_KEYS.look())
 }
 
 service! {
-    ApplicationKeyService,
+    ApplicationKeyService, TRACERS,
     unary: {
         list_application_keys => ListApplicationKeys,
         create_application_key => CreateApplicationKey,

@@ -46,7 +46,14 @@ pub(super) fn put_back(running: &Config, wanted: &mut Config) -> Vec<&'static st
     let name = "server.max_concurrent_streams";
     fixed.keep(name, &now.max_concurrent_streams, max_concurrent_streams);
     fixed.keep("server.shutdown_grace", &now.shutdown_grace, shutdown_grace);
-    fixed.keep("audit", &running.audit, audit);
+    let config::Audit {
+        store,
+        checkpoints,
+        retention: _,
+    } = audit;
+    fixed.keep("audit", &running.audit.store, store);
+    let name = "audit.checkpoints";
+    fixed.keep(name, &running.audit.checkpoints, checkpoints);
     fixed.keep("log.format", &running.log.format, format);
     fixed.0
 }

@@ -2,6 +2,7 @@
 
 use keygate::contract::proto::keygate::{
     access::v1 as access,
+    audit::v1 as audit,
     braintrust::v1 as braintrust,
     coveo::v1 as coveo,
     datadog::{v1 as datadog_v1, v2 as datadog_v2},
@@ -26,6 +27,12 @@ pub(super) fn shown(message: &DynamicMessage) -> String {
             WhoAmIRequest WhoAmIResponse
             ExplainAccessRequest ExplainAccessResponse
             ListUpstreamsRequest ListUpstreamsResponse
+        }
+        "keygate.audit.v1", audit {
+            ListRecordsRequest ListRecordsResponse
+            WatchRecordsRequest WatchRecordsResponse
+            GetCheckpointRequest GetCheckpointResponse
+            GetProofRequest GetProofResponse
         }
         "keygate.braintrust.v1", braintrust {
             ListApiKeysRequest ListApiKeysResponse

@@ -274,7 +274,8 @@ pub(super) fn internals(status: &Status) -> Option<String> {
 /// Records by their request id, each list oldest first.
 pub(super) fn records_of(records: Vec<Json>) -> HashMap<String, Vec<Json>> {
     let mut by_id: HashMap<_, Vec<_>> = HashMap::new();
-    for record in records {
+    // what is found out later is no part of the call
+    for record in records.into_iter().filter(|it| it["kind"] != "reconciled") {
         let id = record["request_id"].as_str().unwrap().to_owned();
         by_id.entry(id).or_default().push(record);
     }

@@ -10,7 +10,10 @@ use super::{
     expected::{End, Expected, records_of},
     method::{self, Method},
 };
-use crate::support::{gateway::PATIENCE, served::MAIN};
+use crate::support::{
+    gateway::{PATIENCE, is_terminal},
+    served::MAIN,
+};
 
 #[tokio::test]
 async fn a_call_whose_client_went_away_is_brought_to_an_end_and_recorded() {
@@ -98,7 +101,7 @@ async fn all_ended(bench: &Bench, ids: &[&str]) {
             let records = records_of(bench.served.records());
             let ended = |id: &&&str| {
                 let records = records.get(**id).map_or(&[][..], Vec::as_slice);
-                records.iter().any(|it| it["kind"] != "intent")
+                records.iter().any(is_terminal)
             };
             if ids.iter().filter(ended).count() == ids.len() {
                 return;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use keygate::contract::Effect;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 
 use super::condition::Condition;
 use crate::support::{
@@ -64,8 +64,24 @@ const OPEN: &[Condition] = &[
     Condition::TooLarge,
 ];
 
+/// Conditions of a method that asks no upstream, reads fields and takes a permission.
+const CHECKED: &[Condition] = &[
+    Condition::Allowed,
+    Condition::Denied,
+    Condition::TokenMissing,
+    Condition::TokenInvalid,
+    Condition::TokenExpired,
+    Condition::Undecodable,
+    Condition::TooLarge,
+    Condition::InvalidRequest,
+];
+
 /// The methods that ask no upstream, each with the conditions that apply.
-const LOCAL: [(&str, &[Condition]); 3] = [
+const LOCAL: [(&str, &[Condition]); 7] = [
+    ("keygate.audit.v1.AuditService/ListRecords", CHECKED),
+    ("keygate.audit.v1.AuditService/WatchRecords", CHECKED),
+    ("keygate.audit.v1.AuditService/GetCheckpoint", CHECKED),
+    ("keygate.audit.v1.AuditService/GetProof", CHECKED),
     ("keygate.access.v1.AccessService/WhoAmI", OPEN),
     ("keygate.access.v1.AccessService/ListUpstreams", OPEN),
     (
@@ -100,13 +116,25 @@ impl Method {
 
     /// Makes a request invalid. The field that is wrong then.
     pub(super) fn spoil(&self, request: &mut DynamicMessage) -> &'static str {
-        match self.vendor {
-            Some(vendor) => (vendor.spoil)(request),
-            None => {
-                request.clear_field_by_name("method");
-                "method"
-            }
+        if let Some(vendor) = self.vendor {
+            return (vendor.spoil)(request);
         }
+        let (field, value) = match self.descriptor.name() {
+            "ExplainAccess" => ("method", None),
+            "ListRecords" => ("page_size", Some(Value::I32(-1))),
+            "WatchRecords" => ("from_position", Some(Value::U64(u64::MAX))),
+            "GetCheckpoint" => ("origin", Some(Value::String("o".repeat(2000)))),
+            "GetProof" => {
+                request.clear_field_by_name("inclusion");
+                return "proof";
+            }
+            name => panic!("{name}: say how it is made invalid"),
+        };
+        match value {
+            Some(value) => request.set_field_by_name(field, value),
+            None => request.clear_field_by_name(field),
+        }
+        field
     }
 
     /// Whether it reads all that there is.

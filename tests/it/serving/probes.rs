@@ -17,7 +17,11 @@ use tonic_reflection::pb::v1::{
 };
 
 use super::{CREATE, LIST, Stage, terminate};
-use crate::support::{gateway::records, http::Http, serve::until};
+use crate::support::{
+    gateway::{is_terminal, records},
+    http::Http,
+    serve::until,
+};
 
 fn services() -> BTreeSet<String> {
     let contract = Contract::load().unwrap();
@@ -133,7 +137,7 @@ async fn a_request_can_be_followed_and_one_that_is_too_large_is_refused() {
         let lines: Vec<_> = log.iter().filter(|it| it["request_id"] == id).collect();
         let ended: Vec<_> = lines.iter().filter(|it| it["code"] == code).collect();
         assert_eq!(ended.len(), 1, "{id}: {lines:?}");
-        let terminal = |it: &&Json| it["request_id"] == id && it["kind"] != "intent";
+        let terminal = |it: &&Json| it["request_id"] == id && is_terminal(it);
         let ended: Vec<_> = trail.iter().filter(terminal).collect();
         assert_eq!(ended.len(), 1, "{ended:?}");
         assert_eq!(ended[0]["code"], code);

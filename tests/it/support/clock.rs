@@ -47,6 +47,33 @@ impl Hand {
     }
 }
 
+/// A clock that runs, and the hand that sets it back. It begins with that much.
+pub(crate) fn behind(by: Duration) -> (Clock, Lag) {
+    let lag = Lag(Arc::new(Mutex::new(by)));
+    (Clock::from_source(lag.clone()), lag)
+}
+
+/// How much a clock is behind.
+#[derive(Clone)]
+pub(crate) struct Lag(Arc<Mutex<Duration>>);
+
+impl Lag {
+    /// Sets the clock right.
+    pub(crate) fn make_up(&self) {
+        *self.0.lock().unwrap() = Duration::ZERO;
+    }
+}
+
+impl Source for Lag {
+    fn now(&self) -> SystemTime {
+        Clock::system().now() - *self.0.lock().unwrap()
+    }
+
+    fn instant(&self) -> Instant {
+        Clock::system().instant()
+    }
+}
+
 impl Source for Hand {
     fn now(&self) -> SystemTime {
         self.0.start.0 + *self.0.passed.lock().unwrap()

@@ -204,6 +204,12 @@ pub(crate) fn records(config: &Path, filter: &[&str]) -> Vec<Json> {
         .collect()
 }
 
+/// Whether a record ends its call: neither an intent does, nor what was found out
+/// later.
+pub(crate) fn is_terminal(record: &Json) -> bool {
+    record["kind"] != "intent" && record["kind"] != "reconciled"
+}
+
 /// The table of operations.
 pub(crate) fn contract() -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();

@@ -61,6 +61,8 @@ impl Setup {
             tasks,
         };
         setup.write("policy.toml", POLICY);
+        let key = keygate::audit::note::generate().unwrap();
+        setup.write("signing.pem", key.expose_secret());
         setup.write("keygate.toml", &setup.text(server, rest));
         setup
     }
@@ -83,6 +85,8 @@ file = \"policy.toml\"
 
 [audit]
 store = \"sqlite:trail.db\"
+signing_key = {{ file = \"signing.pem\" }}
+checkpoints = {{ stdout = false }}
 
 {rest}",
             self.issuer.issuer(),

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, fs, path::Path, sync::Arc};
 
-use keygate::{sandbox::faults::Rule, tasks::Tasks};
+use keygate::{clock::Clock, sandbox::faults::Rule, tasks::Tasks};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -25,6 +25,8 @@ pub(crate) struct Place {
     masters: Vec<SecretString>,
     /// Where requests go instead of to a simulator.
     elsewhere: Option<String>,
+    /// The time of its simulator.
+    pub(crate) clock: Clock,
     /// Who certifies its simulator, if that speaks TLS.
     authority: Option<Arc<Authority>>,
 }
@@ -38,6 +40,7 @@ impl Place {
             settings: String::new(),
             masters: Vec::new(),
             elsewhere: None,
+            clock: Clock::system(),
             authority: None,
         }
     }
@@ -69,6 +72,12 @@ impl Place {
     /// Without a simulator: requests go there.
     pub(crate) fn elsewhere(mut self, base_url: &str) -> Self {
         self.elsewhere = Some(base_url.to_owned());
+        self
+    }
+
+    /// With a simulator that has this time.
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 

@@ -146,6 +146,10 @@ pub(crate) fn value(field: &FieldDescriptor) -> Option<Value> {
         }
         ("service_account_id", _) => text(SERVICE_ACCOUNT),
         ("method", _) => text("keygate.access.v1.AccessService/WhoAmI"),
+        // the first record's; whoever calls anything has written it
+        ("inclusion", Kind::Message(kind)) => Value::Message(DynamicMessage::new(kind)),
+        // a watch that is to end ends at once
+        ("to_position", _) => Value::U64(0),
         ("expires_at", Kind::Message(kind)) => {
             let mut time = DynamicMessage::new(kind);
             let now = keygate::clock::Clock::system().unix_seconds();

@@ -1,7 +1,6 @@
 //! Braintrust.
 
 use keygate::{
-    clock::Clock,
     random::Random,
     sandbox::{
         braintrust::{Instance, Options},
@@ -53,8 +52,9 @@ pub(crate) const VENDOR: Vendor = Vendor {
             service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             ..Options::default()
         };
+        let clock = place.clock.clone();
         Box::pin(async move {
-            let instance = Instance::start(options, Clock::system(), Random::system(), tasks);
+            let instance = Instance::start(options, clock, Random::system(), tasks);
             Box::new(instance.await.unwrap()) as Box<dyn Simulator>
         })
     },

@@ -1,7 +1,6 @@
 //! Coveo.
 
 use keygate::{
-    clock::Clock,
     contract::proto::keygate::coveo::v1::Region,
     coveo::region,
     random::Random,
@@ -55,8 +54,9 @@ pub(crate) const VENDOR: Vendor = Vendor {
             token,
             ..Options::default()
         };
+        let clock = place.clock.clone();
         Box::pin(async move {
-            let here = Organization::start(options, Clock::system(), Random::system(), tasks);
+            let here = Organization::start(options, clock, Random::system(), tasks);
             Box::new(here.await.unwrap()) as Box<dyn Simulator>
         })
     },

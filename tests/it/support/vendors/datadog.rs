@@ -1,7 +1,6 @@
 //! Datadog.
 
 use keygate::{
-    clock::Clock,
     random::Random,
     sandbox::{
         datadog::{Options, Site},
@@ -96,8 +95,9 @@ pub(crate) const VENDOR: Vendor = Vendor {
             max_api_keys: 10_000,
             ..Options::default()
         };
+        let clock = place.clock.clone();
         Box::pin(async move {
-            let site = Site::start(options, Clock::system(), Random::system(), tasks);
+            let site = Site::start(options, clock, Random::system(), tasks);
             Box::new(site.await.unwrap()) as Box<dyn Simulator>
         })
     },

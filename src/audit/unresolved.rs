@@ -1,0 +1,72 @@
+//! The calls of which nobody knows yet what they did.
+
+use super::{Error, Filter, Kind, Order, Position, Query, Reader, Record, Stored, Trail};
+
+/// A call of which nobody knows what it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Where the outcome is.
+    pub position: Position,
+    /// What was to be done; `None` if the trail has it no more.
+    pub intent: Option<Record>,
+    /// The outcome `unknown`.
+    pub outcome: Record,
+}
+
+impl Trail {
+    /// The outcomes `unknown` that nothing has settled, in their order, with their
+    /// intents; only those behind a position, if one is given.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub async fn unresolved(&self, after: Option<Position>) -> Result<Vec<Unresolved>, Error> {
+        let is_own = |it: &Stored, origin: &str| it.origin == origin;
+        let origin = self.settings().origin.clone();
+        self.read(move |reader| {
+            let mut intents = Intents::default();
+            let all = reader.unresolved()?.into_iter();
+            // whoever else writes to the same store looks after its own
+            let new = all.filter(|it| is_own(it, &origin) && Some(it.position) > after);
+            new.map(|it| {
+                Ok(Unresolved {
+                    position: it.position,
+                    intent: intents.of(reader, &it.record)?,
+                    outcome: it.record,
+                })
+            })
+            .collect()
+        })
+        .await
+    }
+}
+
+/// The intents of one call: one, or one for each of its keys.
+#[derive(Default)]
+struct Intents {
+    call: String,
+    records: Vec<Record>,
+}
+
+impl Intents {
+    /// The intent that an outcome belongs to: of several, that of the same key.
+    fn of(&mut self, reader: &Reader, outcome: &Record) -> Result<Option<Record>, Error> {
+        if self.call != outcome.call {
+            let query = Query {
+                filter: Filter {
+                    call: Some(outcome.call.clone()),
+                    kinds: vec![Kind::Intent],
+                    ..Filter::default()
+                },
+                order: Order::Oldest,
+                ..Query::default()
+            };
+            let records = reader.records(query).map(|it| it.map(|it| it.record));
+            self.records = records.collect::<Result<_, _>>()?;
+            self.call.clone_from(&outcome.call);
+        }
+        let id = |it: &Record| it.resource.as_ref().and_then(|it| it.id.clone());
+        let mut records = self.records.iter();
+        let same = records.find(|it| id(it) == id(outcome));
+        Ok(same.or(self.records.first()).cloned())
+    }
+}

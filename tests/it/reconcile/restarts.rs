@@ -1,0 +1,173 @@
+//! Crashes and outages: what was under way is looked for after the next start, for
+//! as long as it takes.
+
+use std::time::Duration;
+
+use prost_reflect::Value;
+use serde_json::json;
+
+use super::{Bench, finding, unknown_and_told};
+use crate::support::{
+    gateway::{Client, PATIENCE},
+    served::{MAIN, id, target},
+    upstreams::requests,
+};
+
+/// A change of each sort at each vendor.
+const CHANGES: [&str; 10] = [
+    "keygate.datadog.v2.ApiKeyService/CreateApiKey",
+    "keygate.datadog.v2.ApiKeyService/DeleteApiKey",
+    "keygate.datadog.v2.ApiKeyService/UpdateApiKey",
+    "keygate.datadog.v1.ApiKeyService/CreateApiKey",
+    "keygate.datadog.v1.ApiKeyService/DeleteApiKey",
+    "keygate.braintrust.v1.ServiceTokenService/CreateServiceToken",
+    "keygate.braintrust.v1.ServiceTokenService/DeleteServiceToken",
+    "keygate.coveo.v1.ApiKeyService/CreateApiKey",
+    "keygate.coveo.v1.ApiKeyService/UpdateApiKey",
+    "keygate.coveo.v1.ApiKeyService/DeleteApiKey",
+];
+
+const BULK: &str = "keygate.coveo.v1.ApiKeyService/BulkDisableApiKeys";
+
+async fn waiting(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what}: never"));
+}
+
+impl Bench {
+    /// Sends a request that gets no answer, and returns as soon as upstream has it.
+    /// The request id of the call.
+    async fn begin(&self, method: &str, request: prost_reflect::DynamicMessage, apply: bool) {
+        self.fault(method, &json!({ "hang": true }), apply);
+        let simulator = self.simulator(method);
+        let hung = || {
+            let hung = requests(simulator).into_iter();
+            hung.filter(|it| it["fault"] == "hang").count()
+        };
+        let before = hung();
+        let (client, token) = (self.client.clone(), self.token.clone());
+        let method = method.to_owned();
+        #[allow(clippy::disallowed_methods)] // it goes with the test
+        tokio::spawn(async move { client.call(&method, Some(&token), &request).await.code() });
+        waiting("upstream has the request", || hung() > before).await;
+    }
+
+    /// Kills the gateway where it stands.
+    fn kill(&mut self) {
+        let pid = self.served.gateway.process.id().to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", &pid])
+            .status();
+        assert!(killed.unwrap().success());
+        waiting_for_end(self);
+    }
+
+    async fn start_again(&mut self) {
+        self.served.gateway = self.served.setup.serve().await;
+        self.client = Client::new(self.served.gateway.grpc);
+    }
+}
+
+fn waiting_for_end(bench: &mut Bench) {
+    while bench.served.gateway.process.ended().is_none() {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_has_left_is_found_out_once_upstream_is_back() {
+    let mut bench = Bench::start().await;
+    let mut begun = Vec::new();
+    for method in CHANGES {
+        for apply in [true, false] {
+            let target = target(&bench.client, method, &bench.token, MAIN).await;
+            let request = bench.client.request_at(method, &target, MAIN);
+            begun.push((method, request, apply));
+        }
+    }
+    let create = "keygate.coveo.v1.ApiKeyService/CreateApiKey";
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let request = bench.client.request_at(create, "", MAIN);
+        keys.push(id(bench
+            .client
+            .call(create, Some(&bench.token), &request)
+            .await));
+    }
+    let mut bulk = bench.client.request_at(BULK, "", MAIN);
+    let ids = keys.iter().map(|it| Value::String(it.clone())).collect();
+    bulk.set_field_by_name("api_key_ids", Value::List(ids));
+    begun.push((BULK, bulk, true));
+    for (method, request, apply) in &begun {
+        bench.begin(method, request.clone(), *apply).await;
+    }
+    bench.kill();
+
+    // upstream is down meanwhile
+    for (_, simulator) in bench.served.upstreams.all() {
+        simulator.faults().clear();
+        let down = json!({ "fault": { "status": 503, "body": "" } });
+        crate::support::upstreams::inject(simulator, down);
+    }
+    bench.start_again().await;
+    let who = "keygate.access.v1.AccessService/WhoAmI";
+    let request = bench.client.request(who, "");
+    bench
+        .client
+        .call(who, Some(&bench.token), &request)
+        .await
+        .ok();
+    let (unknown, told) = unknown_and_told(&bench.records());
+    // as many as the calls, and two more keys of one of them
+    let open = begun.len() + 2;
+    assert_eq!((unknown.len(), told.len()), (open, 0));
+    let is_asked = |bench: &Bench| {
+        bench.served.upstreams.all().all(|(_, it)| {
+            let down = |it: &serde_json::Value| it["method"] == "GET" && it["status"] == 503;
+            requests(it).iter().any(down)
+        })
+    };
+    waiting("all vendors are asked", || is_asked(&bench)).await;
+    assert_eq!(bench.unresolved().await, open.to_string());
+
+    // another crash changes nothing
+    bench.kill();
+    bench.start_again().await;
+    assert_eq!(unknown_and_told(&bench.records()).1.len(), 0);
+    bench.served.upstreams.clear();
+    let told = bench.reconciled().await;
+    assert_eq!(told.values().map(Vec::len).sum::<usize>(), open);
+    let mut wrong = Vec::new();
+    for call in unknown {
+        let call_id = call["call"].as_str().unwrap();
+        if call["rpc"] == BULK {
+            let found = told[call_id].iter().map(|it| &it["finding"]);
+            let found: Vec<_> = found.collect();
+            assert_eq!(found, ["applied"; 3]);
+            continue;
+        }
+        // the calls began in their order
+        let place = told[call_id][0]["request_id"].clone();
+        let records = bench.records();
+        let mut intents: Vec<_> = records
+            .iter()
+            .filter(|it| it["kind"] == "intent")
+            .filter(|it| told.contains_key(it["call"].as_str().unwrap()))
+            .collect();
+        intents.dedup_by_key(|it| it["call"].clone());
+        let at = intents.iter().position(|it| it["request_id"] == place);
+        let (method, _, apply) = &begun[at.unwrap()];
+        let expected = if *apply { "applied" } else { "not_applied" };
+        let found = finding(&told, call_id).0;
+        if found != expected {
+            wrong.push(format!("{method}, {apply}: {:#}", told[call_id][0]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(bench.unresolved().await, "0");
+}
