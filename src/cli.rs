@@ -54,7 +54,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Permissions(permissions::Args),
     Policy(policy::Args),
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     Migrate(migrate::Args),
 }
 

@@ -53,5 +53,6 @@ pub(super) fn published(
 ) -> Result<Option<(Checkpoint, String)>, crate::audit::Error> {
     let note = reader.checkpoint(origin)?;
     // the trail was held against its own checkpoints when it was opened
-    Ok(note.and_then(|note| Some((Checkpoint::unverified(&note).ok()?, note))))
+    let checkpoint = note.and_then(|note| Some((Checkpoint::unverified(&note).ok()?, note)));
+    Ok(checkpoint.filter(|(it, _)| it.origin == origin))
 }

@@ -37,6 +37,7 @@ pub(super) fn record(stored: Stored) -> contract::Record {
         upstream,
         resource,
         fingerprints,
+        changes,
         outcome,
         finding,
         settles,
@@ -107,6 +108,15 @@ pub(super) fn record(stored: Stored) -> contract::Record {
             records: it.records,
         }),
         fingerprint_key,
+        changes: changes.into_iter().map(change).collect(),
+    }
+}
+
+fn change(change: audit::Change) -> contract::Change {
+    contract::Change {
+        setting: change.setting,
+        new_fingerprint: change.to.to_string(),
+        old_fingerprint: change.from.map(|it| it.to_string()),
     }
 }
 

@@ -47,6 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the trail is asked for more.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often it is asked for all, and not for what is new alone: what another
+/// replica has left, if it is gone, is not.
+const REVIEW: Duration = Duration::from_secs(30);
+
 /// How long after its outcome is known to be unknown a change can be looked for.
 ///
 /// By then whatever was sent has had a call's whole time once more, and so has any
@@ -128,12 +132,18 @@ impl Reconciler {
         let mut open = Open::default();
         let mut head = self.ledger.trail.head();
         let mut attempts = FuturesUnordered::new();
-        let mut asked: Option<Instant> = None;
+        let (mut asked, mut reviewed): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
-            if asked.is_none_or(|it| clock.instant() >= it + TICK) && !self.learn(&mut open).await {
-                return;
+            let is_over =
+                |last: Option<Instant>, after| last.is_none_or(|it| clock.instant() >= it + after);
+            if is_over(asked, TICK) {
+                let review = is_over(reviewed, REVIEW);
+                if !self.learn(&mut open, review).await {
+                    return;
+                }
+                asked = Some(clock.instant());
+                reviewed = if review { asked } else { reviewed };
             }
-            asked = Some(clock.instant());
             self.ledger.metrics.unresolved(open.count());
             let setup = self.source.current();
             let ready = open.ready(clock.now(), settling(&setup.limits));
@@ -145,7 +155,7 @@ impl Reconciler {
             let more = async {
                 if open.count() == 0 {
                     // whatever is written may be an outcome that is not known
-                    let _ = head.changed().await;
+                    let _ = tokio::time::timeout(REVIEW, head.changed()).await;
                 }
                 tokio::time::sleep(TICK).await;
             };
@@ -163,8 +173,9 @@ impl Reconciler {
     }
 
     /// Takes in what has come to be unknown. False if nobody can tell.
-    async fn learn(&self, open: &mut Open) -> bool {
-        match self.ledger.trail.unresolved(open.newest()).await {
+    async fn learn(&self, open: &mut Open, review: bool) -> bool {
+        let after = open.newest().filter(|_| !review);
+        match self.ledger.trail.unresolved(after).await {
             Ok(new) => new.into_iter().for_each(|it| {
                 let makes = it.outcome.effect.as_deref() == Some("create");
                 open.add(Case::new(it), makes);
@@ -214,6 +225,8 @@ impl Reconciler {
                 }
                 (group, Attempt::Settled(settled))
             }
+            // the store may come back
+            Err(audit::Error::Away(_)) => (group, Attempt::Again),
             Err(_) => (group, Attempt::Ended),
         }
     }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too, and says what it skips"
 )]
 
+mod audit_service;
 mod braintrust;
 mod canaries;
 mod cassettes;
@@ -18,6 +19,7 @@ mod credentials;
 mod datadog_v1;
 mod error_table;
 mod generated_client;
+mod investigation;
 mod load;
 mod main_job;
 mod matrix;

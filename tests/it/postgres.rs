@@ -10,11 +10,14 @@ mod rights;
 mod starting;
 
 use std::{
-    path::{Path, PathBuf},
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     process::{Command, Output},
 };
 
 use bytes::Bytes;
+use keygate::audit::note;
 use prost::Message as _;
 use prost_reflect::Value;
 use serde_json::Value as Json;
@@ -32,7 +35,8 @@ use crate::support::{
 /// The database of a trail, and its owner.
 const DATABASE: &str = "keygate";
 
-const CREATE: &str = "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
+const CREATE: &str =
+    "keygate.datadog.v2.CurrentUserApplicationKeyService/CreateCurrentUserApplicationKey";
 const GET: &str =
     "keygate.datadog.v2.CurrentUserApplicationKeyService/GetCurrentUserApplicationKey";
 const DELETE: &str =
@@ -79,7 +83,8 @@ impl Stage {
         let upstreams = Upstreams::start(vec![Place::new(&DATADOG, MAIN)]).await;
         let setup = Setup::new("", &upstreams.config).await;
         setup.write("policy.toml", POLICY);
-        setup.write("password", PASSWORD);
+        let password = setup.write("password", PASSWORD);
+        std::fs::set_permissions(password, Permissions::from_mode(0o600)).unwrap();
         postgres.database(DATABASE).await;
         Self {
             postgres,
@@ -109,6 +114,24 @@ impl Stage {
         self.setup.write(&format!("{name}.toml"), &text)
     }
 
+    /// Checks all trees of the trail, with the public keys of these origins.
+    #[track_caller]
+    fn verified(&self, origins: &[&str]) {
+        let pem = self.setup.folder.path().join("signing.pem");
+        let config = self.replica(origins[0]);
+        let mut arguments = ["audit", "verify", "--config"].map(str::to_owned).to_vec();
+        arguments.push(config.to_str().unwrap().to_owned());
+        for origin in origins {
+            let signer = note::Signer::load(&pem, origin).unwrap();
+            arguments.extend(["--key".to_owned(), signer.verifier().to_string()]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let output = keygate(&arguments);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{printed}{told}");
+    }
+
     fn token(&self) -> String {
         self.setup.token()
     }
@@ -117,7 +140,9 @@ impl Stage {
     fn made(&self) -> Vec<String> {
         let state = self.upstreams.at("datadog/us1/main").state();
         let keys = state["application_keys"].as_array().unwrap();
-        let names = keys.iter().map(|it| it["name"].as_str().unwrap().to_owned());
+        let names = keys
+            .iter()
+            .map(|it| it["name"].as_str().unwrap().to_owned());
         names.filter(|it| it.starts_with("made-")).collect()
     }
 }
@@ -157,16 +182,6 @@ fn fails(arguments: &[&str], exit: i32) -> String {
     told
 }
 
-/// What `keygate audit verify` prints of a trail that holds.
-#[track_caller]
-fn verified(config: &Path) -> String {
-    let output = keygate(&["audit", "verify", "--config", config.to_str().unwrap()]);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{printed}{told}");
-    printed
-}
-
 /// The texts of a member of records.
 fn texts<'a>(records: impl IntoIterator<Item = &'a Json>, member: &str) -> Vec<&'a str> {
     let texts = records.into_iter().filter_map(|it| it[member].as_str());
@@ -180,7 +195,10 @@ fn check_steps(all: &[Json]) {
     let mut steps = std::collections::HashMap::<&str, Vec<&str>>::new();
     for record in all.iter().filter(|it| it["rpc"] == CREATE) {
         let call = record["call"].as_str().unwrap();
-        steps.entry(call).or_default().push(record["kind"].as_str().unwrap());
+        steps
+            .entry(call)
+            .or_default()
+            .push(record["kind"].as_str().unwrap());
     }
     for (call, steps) in steps {
         let is_right = matches!(

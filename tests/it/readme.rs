@@ -30,13 +30,23 @@ fn commands() -> Vec<&'static str> {
 }
 
 fn run(command: &str, folder: &Path) -> Output {
-    let words = command.split(" < ").next().unwrap().split_whitespace();
+    let (words, input) = command.split_once(" < ").unwrap_or((command, ""));
+    let words = words.split_whitespace();
+    let input = match input {
+        "" => Stdio::null(),
+        // whatever it is called there
+        _ => {
+            let secret = folder.join("a-secret");
+            fs::write(&secret, "0123456789abcdef\n").unwrap();
+            fs::File::open(secret).unwrap().into()
+        }
+    };
     Command::new(env!("CARGO_BIN_EXE_keygate"))
         .args(words)
         .current_dir(folder)
         .env("DD_API_KEY", "0123456789abcdef0123456789abcdef")
         .env("BRAINTRUST_TOKEN", "bt-st-0123456789abcdef")
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .unwrap()
 }

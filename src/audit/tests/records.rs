@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::record::{CUT, MAX_CLAIMS, MAX_TEXT};
+use crate::audit::record::{CUT, MAX_CLAIMS, MAX_TEXT, cut};
 
 #[test]
 fn members_keep_their_order_and_absent_ones_are_left_out() {
@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn a_text_is_cut_once_and_between_characters(text in prop_oneof![any::<String>(), "\\PC{100,800}"]) {
         let mut once = text.clone();
-        record::cut(&mut once);
+        cut(&mut once);
         prop_assert!(once.len() <= MAX_TEXT);
         if text.len() <= MAX_TEXT {
             prop_assert_eq!(&once, &text);
@@ -120,7 +120,7 @@ proptest! {
             prop_assert!(once.len() > MAX_TEXT - 4);
         }
         let mut twice = once.clone();
-        record::cut(&mut twice);
+        cut(&mut twice);
         prop_assert_eq!(twice, once);
     }
 

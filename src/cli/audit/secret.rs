@@ -73,7 +73,7 @@ mod tests {
     fn a_secret_is_found_however_it_was_pasted() {
         let secret = "ab/cd+ef==:0123456789";
         for text in [
-            format!("{secret}"),
+            secret.to_owned(),
             format!("  {secret}\r\n\n"),
             format!("Bearer {secret}"),
             format!("GenieKey {secret}\n"),

@@ -83,7 +83,7 @@ fn newest(state: &serde_json::Value, name: &str) -> String {
         let names = ["name", "displayName", "display_name"];
         it.get("id").is_some() && names.iter().any(|member| it[member] == name)
     };
-    let newest = keys.filter(of_name).last().unwrap();
+    let newest = keys.filter(of_name).next_back().unwrap();
     newest["id"].as_str().unwrap().to_owned()
 }
 

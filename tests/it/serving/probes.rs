@@ -38,7 +38,7 @@ async fn health_is_told_for_each_service_and_reflection_lists_them() {
 
     let mut health = HealthClient::new(channel.clone());
     let mut all = services();
-    assert_eq!(all.len(), 11);
+    assert_eq!(all.len(), 12);
     for service in all.iter().map(String::as_str).chain([""]) {
         let service = service.to_owned();
         let answer = health.check(HealthCheckRequest { service }).await.unwrap();

@@ -43,12 +43,23 @@ const SESSION: &str = "
 /// Runs what is asynchronous for those who are not.
 #[derive(Debug)]
 pub(super) struct Driver {
-    runtime: Runtime,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // this may be where nothing may be waited for
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Driver {
     pub(super) fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Some(runtime);
         Ok(Self { runtime })
     }
 
@@ -57,13 +68,15 @@ impl Driver {
     where
         F: Future<Output: Send> + Send,
     {
+        #[expect(clippy::expect_used, reason = "it is there until it is dropped")]
+        let runtime = self.runtime.as_ref().expect("a runtime");
         if Handle::try_current().is_err() {
-            return self.runtime.block_on(work);
+            return runtime.block_on(work);
         }
         // a runtime can't wait for another on one thread: only at the start of a
         // process, or where reading may block
         thread::scope(|scope| {
-            let run = || self.runtime.block_on(work);
+            let run = || runtime.block_on(work);
             match scope.spawn(run).join() {
                 Ok(output) => output,
                 Err(panic) => std::panic::resume_unwind(panic),

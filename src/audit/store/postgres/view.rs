@@ -300,8 +300,8 @@ impl store::View for View {
         from: u64,
         each: &mut dyn FnMut(Leaf<'_>) -> bool,
     ) -> Result<(), audit::Error> {
-        let sql =
-            "SELECT leaf_index, leaf, body, time, call, request_id, kind, subject, resource_id
+        let sql = "SELECT leaf_index, leaf, body, time, call, request_id, kind, subject,
+                 resource_id, position
              FROM keygate.records WHERE origin = $1 AND leaf_index >= $2
              ORDER BY leaf_index LIMIT $3";
         let mut from = from.cast_signed();
