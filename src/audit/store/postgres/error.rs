@@ -242,15 +242,16 @@ fn kind(error: &tokio_postgres::Error, location: &Location) -> Kind {
             },
         };
     }
+    // the client tells some of these by their words alone
+    let words = words(error);
+    if words.contains("does not allow writes") {
+        return Kind::ReadOnly;
+    }
     if error.is_closed() || io_error(error).is_some_and(|it| !is_tls(it)) {
         return Kind::Unreachable;
     }
-    // the client tells some of these by their words alone
-    let words = words(error);
     if words.contains("password missing") {
         Kind::NoPassword { user }
-    } else if words.contains("read-only") || words.contains("read only") {
-        Kind::ReadOnly
     } else if words.contains("TLS") || io_error(error).is_some_and(is_tls) {
         Kind::Tls
     } else {
