@@ -12,6 +12,7 @@
 use std::fmt;
 
 pub mod checkpoint;
+mod debts;
 mod error;
 mod filter;
 mod fingerprint;
@@ -38,7 +39,7 @@ mod writer;
 pub use error::{Advice, Error};
 pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
-pub use line::line;
+pub use line::{line, plain_json};
 pub use names::{Finding, Kind, Outcome, ParseNameError};
 pub use ocsf::ocsf;
 pub use reader::{Order, Query, Reader, Records, Stored};

@@ -21,17 +21,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
-};
+use tokio::sync::{Notify, watch};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    audit::{Availability, Trail},
+    audit::{self, Availability, Trail},
     call::Ledger,
     checkpoints::Publisher,
     clock::Clock,
@@ -186,6 +183,22 @@ impl Server {
         clock: Clock,
         random: Random,
     ) -> Result<Self, Error> {
+        Self::start_on(Trail::open, config, logs, clock, random).await
+    }
+
+    /// Starts a server on a trail that is opened otherwise than by its settings: for
+    /// a benchmark that holds the cost of a trail against none.
+    ///
+    /// # Errors
+    /// [`Error`] if anything that it needs is not as it has to be.
+    #[doc(hidden)]
+    pub async fn start_on(
+        open: fn(&audit::Settings, Clock, Random) -> Result<Trail, audit::Error>,
+        config: Config,
+        logs: Logs,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Error> {
         let tasks = Tasks::new();
         let contract = Arc::new(Contract::load()?);
         let loader = Loader {
@@ -196,13 +209,15 @@ impl Server {
         };
         // before anything is read: what changes from now on is noticed
         let files = Files::of(&config).await;
-        let loaded = loader.load(&config, None).await.map_err(Error::Faults)?;
+        let loaded = loader.load(&config, None).await;
+        let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
         loaded.remark();
         let live = Live::new(loaded.state);
-        let trail = Trail::open(&config.audit.store, clock.clone(), random.clone())?;
+        let trail = open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
         let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
         let publisher = publisher.map_err(Error::Checkpoints)?;
+        upstreams::follow(&loaded.new, (&clock, &random), &tasks, &metrics);
 
         let closing = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(
@@ -227,9 +242,10 @@ impl Server {
             ledger,
         });
 
-        let grpc = bind("server.grpc", config.server.grpc).await?;
-        let http = bind("server.http", config.server.http).await?;
-        let addresses = (address(&grpc)?, address(&http)?);
+        let grpc = listen::bind("server.grpc", config.server.grpc).await?;
+        let http = listen::bind("server.http", config.server.http).await?;
+        let addresses = (listen::address(&grpc)?, listen::address(&http)?);
+        upstreams::first_look(&loaded.new, &clock).await;
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
@@ -292,6 +308,8 @@ impl Server {
         });
         let (availability, watch) = (trail.availability(), ending.clone());
         tasks.spawn_background(async move { watch.follow(availability).await });
+        let watched = trail.clone();
+        tasks.spawn_background(async move { watched.watch().await });
         let (failed, watch) = (trail.failed(), ending.clone());
         tasks.spawn_background(async move {
             failed.cancelled().await;
@@ -377,7 +395,7 @@ pub async fn check(
     };
     let loaded = loader.load(config, None).await;
     loader.tasks.stop();
-    let loaded = loaded.map_err(Error::Faults)?;
+    let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
     Ok(loaded.remarks)
 }
 
@@ -438,21 +456,4 @@ async fn routes(
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|fault| Error::Listen {
-        setting,
-        address,
-        fault,
-    })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|fault| Error::Listen {
-        setting: "server",
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        fault,
-    })
 }

@@ -102,7 +102,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file can't be made, opened or synced.
-    #[error("{}: the audit trail's file can't be {action}", path.display())]
+    #[error("{}: the audit trail's file can't be {action}: {}", path.display(), Advice::from(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -205,6 +205,17 @@ impl fmt::Display for Advice {
     }
 }
 
+impl From<&io::Error> for Advice {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::CannotOpen,
+            _ => Self::Io,
+        }
+    }
+}
+
 impl From<&rusqlite::Error> for Advice {
     fn from(error: &rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -234,6 +245,17 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Postgres(it) if it.is_passing())
+    }
+
+    /// Whether there is no space left. Then nothing was written, and what has its
+    /// space already can still be.
+    pub(super) fn is_full(&self) -> bool {
+        let advice = match self {
+            Self::Database { advice, .. } => *advice,
+            Self::File { source, .. } => Advice::from(source),
+            _ => return false,
+        };
+        advice == Advice::DiskFull
     }
 
     /// Says of an error of SQLite which file it is about and what was tried.

@@ -1,6 +1,9 @@
 //! Where a trail is kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use super::{Error, note::Signer, postgres};
 
@@ -71,6 +74,15 @@ impl Location {
             Self::Sqlite(path) => Some(path),
             Self::Postgres(_) => None,
         }
+    }
+}
+
+/// Relative paths are taken from where the process is.
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text, Path::new(""))
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) trait Store: fmt::Debug + Send {
     /// Writes a batch in one synced transaction, or nothing of it, and says where
     /// the first of its records is. The others follow it.
     ///
+    /// An error that says that there is no room ([`Error::is_full`]) leaves
+    /// everything as it was, and room for what is owed.
+    ///
     /// After an error that [passes](Error::is_passing) the same batch is written
     /// again, and nothing else. What has become known meanwhile may change it.
     fn write(&mut self, batch: &mut Batch) -> Result<Position, Error>;
@@ -44,15 +47,16 @@ pub(super) trait Store: fmt::Debug + Send {
         None
     }
 
+    /// Looks after what is written, when nobody waits for it, and whether it is
+    /// still there and can be written to.
+    fn watch(&mut self, debt: Debt) -> Result<(), Error>;
+
     /// Reads what is written here, beside the writer.
     fn view(&self) -> Result<Box<dyn View>, Error>;
 
     /// Leaves everything as it should be found.
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
-
-/// How often a remote store is looked after.
-pub(super) const ATTEND: Duration = Duration::from_millis(500);
 
 /// A store that may go and come back.
 pub(super) trait Remote {
@@ -113,6 +117,19 @@ pub(super) struct Batch {
     pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
     /// The tree with all of them in it.
     pub(super) tree: Frontier,
+    /// The outcomes that are to come when it is written.
+    pub(super) debt: Debt,
+    /// Whether all of it was owed, and has its room already.
+    pub(super) is_owed: bool,
+}
+
+/// Outcomes of which the intents are written: there has to be room for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Debt {
+    /// How many.
+    pub(super) records: u64,
+    /// How much their intents say, in bytes.
+    pub(super) bytes: u64,
 }
 
 /// A record of which nothing is to stay but its hash, its time, its kind and the id
@@ -154,6 +171,15 @@ pub(super) enum Step {
     Settles,
     /// Nothing was ever open.
     None,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
+            record: row.record,
+            projections: row.projections,
+        }
+    }
 }
 
 impl Step {

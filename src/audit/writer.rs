@@ -3,6 +3,10 @@
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
 //!
+//! The first failure is final. If it is that the disk is full, nothing new is
+//! accepted any more, but the outcomes of intents that are written still are: there
+//! is room for them.
+//!
 //! A store that may go and come back ([`Remote`](super::store::Remote)) is waited
 //! for. Whoever waits for longer than it has patience is refused; what was queued by
 //! then is written all the same when it is back.
@@ -20,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Appended, Entry, Error, Kind, Outcome, Position, Receipt, Record,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
@@ -41,10 +46,10 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// See whether everything is as it should be.
+    Watch,
     /// Do this, all or nothing of it, and tell.
     Tend(Upkeep, oneshot::Sender<()>),
-    /// Look after a store that may go and come back.
-    Attend,
     /// Write what came before, then end.
     Close,
 }
@@ -104,6 +109,11 @@ impl Failure {
         // The first cause is the one that counts.
         let _ = self.cause.set(Arc::new(cause));
         self.signal.cancel();
+    }
+
+    /// Whether what is owed is still accepted.
+    pub(super) fn pays(&self) -> bool {
+        self.cause.get().is_none_or(|it| it.is_full())
     }
 
     pub(super) fn get(&self) -> Option<Arc<Error>> {
@@ -199,40 +209,59 @@ pub(super) struct Writer {
     /// The tree with all that is committed: told to whoever makes checkpoints.
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
+    pub(super) debts: Debts,
     pub(super) availability: watch::Sender<Availability>,
     pub(super) clock: Clock,
     pub(super) random: Random,
 }
 
+/// What is to be written in one piece, and who waits for it.
+type Piece = (Vec<Entry>, Option<Waiter>);
+
 /// What has been taken from the queue.
 #[derive(Debug, Default)]
 struct Taken {
-    entries: Vec<Entry>,
+    pieces: Vec<Piece>,
     checkpoints: Vec<Signed>,
-    /// Who waits for which of the entries.
-    waiting: Vec<(Waiter, Range<usize>)>,
     upkeep: Vec<(Upkeep, oneshot::Sender<()>)>,
-    attend: bool,
+    watch: bool,
     close: bool,
 }
 
 impl Taken {
-    /// Whether there are records or checkpoints to be written.
+    /// Whether there is something to be written.
     fn any(&self) -> bool {
-        !self.entries.is_empty() || !self.checkpoints.is_empty()
+        !(self.pieces.is_empty() && self.checkpoints.is_empty() && self.upkeep.is_empty())
     }
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Append(more, waiter) => {
-                let of = self.entries.len()..self.entries.len() + more.len();
-                self.waiting.extend(waiter.map(|it| (it, of)));
-                self.entries.extend(more);
-            }
+            Command::Append(entries, waiter) => self.pieces.push((entries, waiter)),
             Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
+            Command::Watch => self.watch = true,
             Command::Tend(what, done) => self.upkeep.push((what, done)),
-            Command::Attend => self.attend = true,
             Command::Close => self.close = true,
+        }
+    }
+}
+
+/// What comes next, and what has come while a store was away.
+struct Coming<'a> {
+    queue: &'a mut mpsc::Receiver<Command>,
+    held: &'a mut Taken,
+}
+
+/// What was not written, and why.
+struct Unwritten {
+    error: Box<Error>,
+    pieces: Vec<Piece>,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self {
+            error: Box::new(error),
+            pieces: Vec::new(),
         }
     }
 }
@@ -244,58 +273,81 @@ impl Writer {
         failure: &Failure,
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
-        // what came while the store was away
         let mut held = Taken::default();
-        while held.any()
-            || !held.upkeep.is_empty()
-            || queue.blocking_recv_many(&mut commands, BATCH) > 0
-        {
+        while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
             let mut taken = std::mem::take(&mut held);
             commands.drain(..).for_each(|it| taken.take(it));
             if taken.close {
                 // What is queued already is written all the same.
                 queue.close();
             }
-            if let Err(error) = self.work(taken, &mut queue, &mut held) {
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut held,
+            };
+            let written = self.work(taken, coming);
+            let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
+            if let Err(Unwritten { error, pieces }) = written {
+                let pays = error.is_full();
                 // Before the waiters are dropped, which tells them to look.
-                failure.set(error);
+                failure.set(*error);
+                if pays {
+                    self.pay(pieces, queue);
+                }
                 return Ok(());
             }
         }
         self.store.close()
     }
 
-    /// Does what was taken from the queue. What comes while the store is away is
-    /// held.
-    fn work(
-        &mut self,
-        mut taken: Taken,
-        queue: &mut mpsc::Receiver<Command>,
-        held: &mut Taken,
-    ) -> Result<(), Error> {
-        let (upkeep, attend) = (std::mem::take(&mut taken.upkeep), taken.attend);
-        held.close = taken.close;
-        if taken.any() {
-            self.write(taken, queue, held)?;
+    /// Does what was taken from the queue.
+    fn work(&mut self, taken: Taken, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        coming.held.close = taken.close;
+        if !taken.pieces.is_empty() || !taken.checkpoints.is_empty() {
+            self.write(taken.pieces, taken.checkpoints, &mut coming)?;
         }
-        for (what, done) in upkeep {
-            self.tend(what, queue, held)?;
+        for (what, done) in taken.upkeep {
+            self.tend(what, &mut coming)?;
             // Whoever asked for it may have gone.
             let _ = done.send(());
         }
-        if attend {
-            held.entries.extend(self.attend()?);
+        if taken.watch {
+            let left = self.attend()?;
+            if !left.is_empty() {
+                coming.held.pieces.push((left, None));
+            }
         }
         Ok(())
     }
 
+    /// Writes what is owed, and nothing else, until that is done, or can't be.
+    fn pay(mut self, mut pieces: Vec<Piece>, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(BATCH);
+        loop {
+            pieces.retain(|(entries, _)| self.debts.covers(entries));
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut Taken::default(),
+            };
+            if !pieces.is_empty() && self.write_owed(pieces, coming).is_err() {
+                return;
+            }
+            if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
+                return;
+            }
+            pieces = Vec::new();
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
+                    Command::Keep(_) | Command::Watch | Command::Tend(..) => {}
+                    Command::Close => queue.close(),
+                }
+            }
+        }
+    }
+
     /// Does what is done to a trail beside appending calls' records.
-    fn tend(
-        &mut self,
-        upkeep: Upkeep,
-        queue: &mut mpsc::Receiver<Command>,
-        held: &mut Taken,
-    ) -> Result<(), Error> {
+    fn tend(&mut self, upkeep: Upkeep, coming: &mut Coming<'_>) -> Result<(), Error> {
         let (entry, removals, fingerprint_key) = match upkeep {
             Upkeep::Remove(removals) => (None, removals, None),
             Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
@@ -304,44 +356,63 @@ impl Writer {
         let mut batch = Batch::new(&before, entry, Vec::new())?;
         batch.removals = removals;
         batch.fingerprint_key = fingerprint_key;
-        self.commit(&mut batch, &mut Vec::new(), queue, held)?;
+        batch.debt = self.debts.with(&batch);
+        self.commit(&mut batch, &mut [], coming)?;
         if !batch.rows.is_empty() {
             self.head.send_replace(batch.tree);
         }
         Ok(())
     }
 
-    /// Writes a batch, and tells each of its waiters.
+    /// Writes a batch and tells those who wait. What was not written comes back.
     fn write(
         &mut self,
-        taken: Taken,
-        queue: &mut mpsc::Receiver<Command>,
-        held: &mut Taken,
-    ) -> Result<(), Error> {
+        pieces: Vec<Piece>,
+        checkpoints: Vec<Signed>,
+        coming: &mut Coming<'_>,
+    ) -> Result<(), Unwritten> {
+        self.write_batch(pieces, checkpoints, false, coming)
+    }
+
+    /// The same for what is owed, for which there is room.
+    fn write_owed(&mut self, pieces: Vec<Piece>, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        self.write_batch(pieces, Vec::new(), true, &mut coming)
+    }
+
+    fn write_batch(
+        &mut self,
+        pieces: Vec<Piece>,
+        checkpoints: Vec<Signed>,
+        is_owed: bool,
+        coming: &mut Coming<'_>,
+    ) -> Result<(), Unwritten> {
+        let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
+        for (more, waiter) in pieces {
+            waiting.push((waiter, entries.len()..entries.len() + more.len()));
+            entries.extend(more);
+        }
         let before = self.head.borrow().clone();
-        let mut waiting = taken.waiting;
-        let mut batch = Batch::new(&before, taken.entries, taken.checkpoints)?;
-        let first = match self.commit(&mut batch, &mut waiting, queue, held) {
+        let batch = Batch::new(&before, entries, checkpoints);
+        let mut batch = batch?;
+        batch.debt = self.debts.with(&batch);
+        batch.is_owed = is_owed;
+        let first = match self.commit(&mut batch, &mut waiting, coming) {
             Ok(first) => first,
             Err(error) => {
-                // they are told when it is known that the trail has failed
-                held.waiting.append(&mut waiting);
-                return Err(error);
+                let mut entries = batch.rows.into_iter().map(Entry::from);
+                let pieces = waiting
+                    .into_iter()
+                    .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
+                return Err(Unwritten {
+                    pieces: pieces.collect(),
+                    error: Box::new(error),
+                });
             }
         };
-        let receipts = waiting.iter().any(|(it, _)| it.receipts);
-        let signer = self.signer.as_ref().filter(|_| receipts);
-        let vouching = signer.map(|it| Vouching::new(it, before, &batch));
-        let appended = waiting.iter().map(|(waiter, of)| {
-            let rows = batch.rows.get(of.clone()).unwrap_or_default();
-            let receipts = match &vouching {
-                Some(it) if waiter.receipts => it.receipts(rows),
-                _ => Vec::new(),
-            };
-            let position = Position(first.0 + of.start as u64);
-            Appended { position, receipts }
-        });
-        let appended: Vec<_> = appended.collect();
+        self.debts.written(&batch);
+        let waiting = waiting.into_iter();
+        let waiting: Vec<_> = waiting.filter_map(|(it, of)| Some((it?, of))).collect();
+        let appended = self.appended(&batch, before, first, &waiting);
         self.head.send_replace(batch.tree);
         let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
         Acknowledgement::send(waiters.zip(appended).collect());
@@ -353,9 +424,8 @@ impl Writer {
     fn commit(
         &mut self,
         batch: &mut Batch,
-        waiting: &mut Vec<(Waiter, Range<usize>)>,
-        queue: &mut mpsc::Receiver<Command>,
-        held: &mut Taken,
+        waiting: &mut [(Option<Waiter>, Range<usize>)],
+        coming: &mut Coming<'_>,
     ) -> Result<Position, Error> {
         let mut outage: Option<(Instant, Duration)> = None;
         loop {
@@ -373,16 +443,17 @@ impl Writer {
             let patience = remote.map_or(Duration::ZERO, |it| it.patience());
             if now.saturating_duration_since(*since) < patience {
                 self.missed(error, Availability::Missed);
-            } else if held.close {
+            } else if coming.held.close {
                 return Err(error);
             } else {
                 self.missed(error, Availability::Away);
                 // what they wanted to be written is written all the same
-                waiting.clear();
-                while let Ok(command) = queue.try_recv() {
-                    held.take(command);
+                waiting.iter_mut().for_each(|(waiter, _)| *waiter = None);
+                while let Ok(command) = coming.queue.try_recv() {
+                    coming.held.take(command);
                 }
-                held.waiting.clear();
+                let held = coming.held.pieces.iter_mut();
+                held.for_each(|(_, waiter)| *waiter = None);
             }
             thread::sleep(*pause);
             *pause = (*pause * 2).min(BACKOFF.1);
@@ -428,6 +499,29 @@ impl Writer {
             }
             false
         });
+    }
+
+    /// What those are to be told who wait for parts of a batch.
+    fn appended(
+        &self,
+        batch: &Batch,
+        before: Frontier,
+        first: Position,
+        waiting: &[(Waiter, Range<usize>)],
+    ) -> Vec<Appended> {
+        let receipts = waiting.iter().any(|(it, _)| it.receipts);
+        let signer = self.signer.as_ref().filter(|_| receipts);
+        let vouching = signer.map(|it| Vouching::new(it, before, batch));
+        let appended = waiting.iter().map(|(waiter, of)| {
+            let rows = batch.rows.get(of.clone()).unwrap_or_default();
+            let receipts = match &vouching {
+                Some(it) if waiter.receipts => it.receipts(rows),
+                _ => Vec::new(),
+            };
+            let position = Position(first.0 + of.start as u64);
+            Appended { position, receipts }
+        });
+        appended.collect()
     }
 }
 

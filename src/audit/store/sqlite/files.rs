@@ -57,13 +57,13 @@ pub(in crate::audit) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 #[cfg(unix)]
-fn owner_only(options: &mut OpenOptions) {
+pub(super) fn owner_only(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600);
 }
 
 #[cfg(not(unix))]
-fn owner_only(_: &mut OpenOptions) {}
+pub(super) fn owner_only(_: &mut OpenOptions) {}
 
 /// Files that have to stay what they were.
 ///
