@@ -14,6 +14,8 @@ use crate::audit::{
 pub(super) struct Growing<'a> {
     origin: &'a str,
     tree: Frontier,
+    /// The place of the next record.
+    next: u64,
     /// Whether a record is missing, so that nothing can be said of later roots.
     broken: bool,
     found: Tree,
@@ -64,6 +66,7 @@ impl<'a> Growing<'a> {
         let mut growing = Self {
             origin,
             tree: Frontier::default(),
+            next: 0,
             broken: false,
             found: Tree::default(),
             signed: signed.into(),
@@ -78,7 +81,7 @@ impl<'a> Growing<'a> {
     }
 
     pub(super) fn add(&mut self, leaf: &Leaf<'_>, report: &mut Report) {
-        let expected = self.tree.size();
+        let expected = std::mem::replace(&mut self.next, leaf.index + 1);
         if leaf.index != expected {
             let last = leaf.index.saturating_sub(1);
             let what = if leaf.index < expected {
@@ -164,7 +167,7 @@ impl<'a> Growing<'a> {
     }
 
     pub(super) fn finish(mut self, stored: &[Vec<Hash>], report: &mut Report) -> Tree {
-        let size = self.tree.size();
+        let size = self.next;
         if !self.broken {
             if let Some((checkpoint, kept_as)) = self.signed.back() {
                 let what = format!(

@@ -18,8 +18,8 @@ pub(super) const OLDEST: u32 = 14;
 #[error("{server}: {kind}")]
 pub struct Error {
     server: String,
-    kind: Kind,
-    source: Option<Cause>,
+    kind: Box<Kind>,
+    source: Option<Box<Cause>>,
 }
 
 /// What is wrong, and what to do.
@@ -150,7 +150,7 @@ impl Error {
     pub(super) fn new(location: &Location, kind: Kind) -> Self {
         Self {
             server: location.to_string(),
-            kind,
+            kind: Box::new(kind),
             source: None,
         }
     }
@@ -164,7 +164,7 @@ impl Error {
     /// Whether it may be over by itself: what was being written can be tried again.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        match self.kind {
+        match *self.kind {
             Kind::Unreachable
             | Kind::Silent
             | Kind::Tls
@@ -188,7 +188,7 @@ impl Error {
     /// Whether there is no server to speak with.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.kind, Kind::Unreachable | Kind::Silent)
+        matches!(*self.kind, Kind::Unreachable | Kind::Silent)
     }
 
     /// Says of an error of the client what it means here.
@@ -196,7 +196,7 @@ impl Error {
         move |error| {
             let kind = kind(&error, location);
             Self {
-                source: Some(cause(&error)),
+                source: Some(Box::new(cause(&error))),
                 ..Self::new(location, kind)
             }
         }
@@ -204,14 +204,14 @@ impl Error {
 
     pub(super) fn credential(location: &Location) -> impl Fn(credentials::Error) -> Self {
         move |error| Self {
-            source: Some(Cause::Credential(error)),
+            source: Some(Box::new(Cause::Credential(error))),
             ..Self::new(location, Kind::Credential)
         }
     }
 
     pub(super) fn tls(location: &Location) -> impl Fn(http::Error) -> Self {
         move |error| Self {
-            source: Some(Cause::Tls(error)),
+            source: Some(Box::new(Cause::Tls(error))),
             ..Self::new(location, Kind::Tls)
         }
     }

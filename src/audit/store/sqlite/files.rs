@@ -24,7 +24,7 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, Error> {
             };
             File::open(folder)
                 .and_then(|it| it.sync_all())
-                .map_err(Error::file(folder, "synced"))?;
+                .map_err(Error::file(path, "synced into its folder"))?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::file(path, "created")(error)),

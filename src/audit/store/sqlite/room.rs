@@ -126,9 +126,10 @@ impl Room {
             // what is there already costs nothing
             let most = end.next_multiple_of(PIECE);
             let done = allocate(&self.log, most).map(|()| most).or_else(|error| {
-                if error.kind() == io::ErrorKind::Unsupported {
+                if error.kind() != io::ErrorKind::StorageFull {
                     return Err(error);
                 }
+                // there may still be what is needed
                 allocate(&self.log, end).map(|()| end)
             });
             match done {
