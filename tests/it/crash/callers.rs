@@ -42,7 +42,7 @@ pub(crate) struct Told {
     pub(crate) id: Option<String>,
     /// Which caller it was.
     pub(crate) caller: usize,
-    /// How many calls this had made on the same connection before.
+    /// How many calls this had made before.
     pub(crate) before: u32,
     /// How long it took.
     pub(crate) took: Duration,

@@ -2,8 +2,8 @@
 //! records have to be on it at any moment.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    net::Ipv4Addr,
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{Ipv4Addr, SocketAddrV4},
 };
 
 use keygate::audit::{Kind, Stored};
@@ -51,7 +51,7 @@ impl Promises {
         for session in sessions {
             let sent = answered(events, session.events.clone());
             for told in &session.told {
-                let event = sent[&(address(told.caller), told.before * 2 + 1)];
+                let event = sent[&address(told.caller)][told.before as usize];
                 own.add(event, ends[told.request_id.as_str()]);
                 answers += 1;
             }
@@ -95,12 +95,13 @@ impl Promises {
     }
 }
 
-/// The events with which answers began, by where the caller called from and the
-/// number of its stream.
-fn answered(events: &[Event], during: std::ops::Range<usize>) -> HashMap<(Ipv4Addr, u32), usize> {
-    let mut found = HashMap::new();
+/// The events with which answers began, in their order, by where the caller called
+/// from. A caller makes one call at a time, over one connection after the other.
+fn answered(events: &[Event], during: std::ops::Range<usize>) -> HashMap<Ipv4Addr, Vec<usize>> {
+    let mut found: HashMap<Ipv4Addr, Vec<usize>> = HashMap::new();
+    let mut seen = HashSet::new();
     // what is still to come of the frame that began last, and a frame's cut head
-    let mut open: HashMap<Ipv4Addr, (usize, Vec<u8>)> = HashMap::new();
+    let mut open: HashMap<SocketAddrV4, (usize, Vec<u8>)> = HashMap::new();
     for at in during {
         let Event::Sent(to, bytes) = &events[at] else {
             continue;
@@ -108,7 +109,7 @@ fn answered(events: &[Event], during: std::ops::Range<usize>) -> HashMap<(Ipv4Ad
         if *to.ip() == Ipv4Addr::LOCALHOST {
             continue;
         }
-        let (left, head) = open.entry(*to.ip()).or_default();
+        let (left, head) = open.entry(*to).or_default();
         for byte in bytes {
             if *left > 0 {
                 *left -= 1;
@@ -117,13 +118,15 @@ fn answered(events: &[Event], during: std::ops::Range<usize>) -> HashMap<(Ipv4Ad
             head.push(*byte);
             if head.len() == 9 {
                 // RFC 9113, 4.1: length, type, flags, stream
-                let number =
-                    |of: &[u8]| of.iter().fold(0u32, |it, byte| it << 8 | u32::from(*byte));
+                let number = |of: &[u8]| {
+                    of.iter()
+                        .fold(0u32, |it, byte| (it << 8) | u32::from(*byte))
+                };
                 *left = number(&head[..3]) as usize;
                 let (kind, stream) = (head[3], number(&head[5..]) & 0x7fff_ffff);
                 // DATA or HEADERS
-                if kind < 2 {
-                    found.entry((*to.ip(), stream)).or_insert(at);
+                if kind < 2 && seen.insert((*to, stream)) {
+                    found.entry(*to.ip()).or_default().push(at);
                 }
                 head.clear();
             }
