@@ -47,9 +47,11 @@ pub use receipt::Receipt;
 pub use record::{Caller, Change, Peer, Pruned, Record, Resource};
 pub(crate) use record::{cut, is_cut};
 pub use settings::{Location, ORIGIN, Settings};
+pub use store::{migrate, postgres};
 pub use trail::{Appended, Trail};
 pub use unresolved::Unresolved;
 pub use upkeep::{Mandate, Pruning};
+pub use writer::Availability;
 
 /// A record's place in the trail, counted from 0 without a gap: the order in
 /// which records were committed.

@@ -29,7 +29,10 @@ impl Keygate {
         let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
             .arg("audit")
             .args(arguments)
-            .args(["--store", &format!("sqlite:{}", store.path().display())])
+            .args([
+                "--store",
+                &format!("sqlite:{}", store.path().unwrap().display()),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::ErrorCode;
 
-use super::Position;
+use super::{Position, postgres};
 
 /// Why a trail can't be opened, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -16,17 +16,21 @@ pub enum Error {
     /// The setting names no store that there is. Only its scheme is told: the
     /// rest may hold a password.
     #[error(
-        "`{scheme}` is not a kind of audit store; write `sqlite:` and the path of a file, as in `sqlite:trail.db`"
+        "`{scheme}` is not a kind of audit store; write `sqlite:` and the path of a file, as in `sqlite:trail.db`, or `postgres://user@host/database`"
     )]
     UnknownStore {
         /// What stands before the first `:`, or the whole setting if there is none.
         scheme: String,
     },
-    /// The setting asks for PostgreSQL.
-    #[error(
-        "the audit store `postgres://` is not built in yet; write `sqlite:` and the path of a file"
-    )]
-    PostgresNotBuiltIn,
+    /// The setting names no server of PostgreSQL.
+    #[error(transparent)]
+    Url(#[from] postgres::Fault),
+    /// The store in PostgreSQL can't be used.
+    #[error(transparent)]
+    Postgres(#[from] Box<postgres::Error>),
+    /// The store has been away for too long to be waited for. It may come back.
+    #[error("the audit store is away, and nothing is done that can't be recorded")]
+    Away(#[source] Arc<Error>),
     /// The setting names no file.
     #[error("the audit store `sqlite:` names no file on disk; write it as in `sqlite:trail.db`")]
     NoFile,
@@ -230,7 +234,19 @@ impl From<&rusqlite::Error> for Advice {
     }
 }
 
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Box::new(error).into()
+    }
+}
+
 impl Error {
+    /// Whether it may be over by itself, and nothing was written.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Postgres(it) if it.is_passing())
+    }
+
     /// Whether there is no space left. Then nothing was written, and what has its
     /// space already can still be.
     pub(super) fn is_full(&self) -> bool {

@@ -151,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::audit::{Caller, Outcome, Resource};
+    use crate::audit::{Caller, Finding, Outcome, Resource};
 
     fn record(kind: Kind, subject: &str, name: &str) -> Record {
         Record {
@@ -191,6 +191,9 @@ mod tests {
                 "PERMISSION_DENIED POLICY_DENIED permission=api_keys_write rule=default"
             )
         );
+        let mut one = record(Kind::Reconciled, "carol", "x");
+        one.finding = Some(Finding::NotApplied);
+        assert!(line(&one).contains("Z  not_applied  carol  "));
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub fn verify(
     }
     beside.finish(&reading.fingerprints()?, &mut report);
     // the first record first; what is about none comes last
-    let place = |it: &Finding| (it.origin.clone(), it.record.unwrap_or(u64::MAX));
+    let place = |it: &Finding| (it.record.is_none(), it.origin.clone(), it.record);
     report.findings.sort_by_key(place);
     Ok(report)
 }

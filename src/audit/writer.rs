@@ -6,17 +6,23 @@
 //! The first failure is final. If it is that the disk is full, nothing new is
 //! accepted any more, but the outcomes of intents that are written still are: there
 //! is room for them.
+//!
+//! A store that may go and come back ([`Remote`](super::store::Remote)) is waited
+//! for. Whoever waits for longer than it has patience is refused; what was queued by
+//! then is written all the same when it is back.
 
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Entry, Error, Position, Receipt,
+    Appended, Entry, Error, Kind, Outcome, Position, Receipt, Record,
     checkpoint::{Checkpoint, Signed},
     debts::Debts,
     note::Signer,
@@ -24,9 +30,14 @@ use super::{
     tree::{Frontier, proof},
     upkeep::Upkeep,
 };
+use crate::{clock::Clock, random::Random};
 
 /// The most commands in one transaction, which bounds how long the first waits.
 const BATCH: usize = 1024;
+
+/// The shortest and the longest time between two attempts to write to a store that
+/// is away.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What is asked of the thread.
 #[derive(Debug)]
@@ -119,6 +130,47 @@ impl Failure {
     }
 }
 
+/// Whether the store can be reached.
+#[derive(Clone, Debug, Default)]
+pub enum Availability {
+    /// It can, as far as is known.
+    #[default]
+    Here,
+    /// It can't, for this reason. It is waited for.
+    Missed(Arc<Error>),
+    /// It is not waited for any more. It may come back.
+    Away(Arc<Error>),
+}
+
+impl Availability {
+    /// Whether it can be reached.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
+    }
+
+    /// Why nothing can be recorded for now; `None` if it may be worth waiting.
+    #[must_use]
+    pub fn away(&self) -> Option<Error> {
+        match self {
+            Self::Here | Self::Missed(_) => None,
+            Self::Away(cause) => Some(Error::Away(cause.clone())),
+        }
+    }
+}
+
+/// The outcome of an intent that nobody will ever end otherwise.
+pub(super) fn unknown(intent: &Record, clock: &Clock, random: &Random) -> Entry {
+    let now = clock.now();
+    let id = random.uuid_at(now).to_string();
+    Entry::from(Record {
+        outcome: Some(Outcome::Unknown),
+        code: Some("UNKNOWN".to_owned()),
+        reason: Some("OUTCOME_UNKNOWN".to_owned()),
+        ..intent.next(Kind::Outcome, id, now)
+    })
+}
+
 /// Writes until the trail is closed, or fails. The first failure is final.
 pub(super) fn run(writer: Writer, queue: mpsc::Receiver<Command>, ended: Ended) {
     if let Err(error) = writer.write_all(queue, &ended.failure) {
@@ -158,10 +210,46 @@ pub(super) struct Writer {
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
     pub(super) debts: Debts,
+    pub(super) availability: watch::Sender<Availability>,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
 }
 
 /// What is to be written in one piece, and who waits for it.
 type Piece = (Vec<Entry>, Option<Waiter>);
+
+/// What has been taken from the queue.
+#[derive(Debug, Default)]
+struct Taken {
+    pieces: Vec<Piece>,
+    checkpoints: Vec<Signed>,
+    upkeep: Vec<(Upkeep, oneshot::Sender<()>)>,
+    watch: bool,
+    close: bool,
+}
+
+impl Taken {
+    /// Whether there is something to be written.
+    fn any(&self) -> bool {
+        !(self.pieces.is_empty() && self.checkpoints.is_empty() && self.upkeep.is_empty())
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(entries, waiter) => self.pieces.push((entries, waiter)),
+            Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
+            Command::Watch => self.watch = true,
+            Command::Tend(what, done) => self.upkeep.push((what, done)),
+            Command::Close => self.close = true,
+        }
+    }
+}
+
+/// What comes next, and what has come while a store was away.
+struct Coming<'a> {
+    queue: &'a mut mpsc::Receiver<Command>,
+    held: &'a mut Taken,
+}
 
 /// What was not written, and why.
 struct Unwritten {
@@ -185,31 +273,19 @@ impl Writer {
         failure: &Failure,
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            let (mut pieces, mut checkpoints) = (Vec::with_capacity(commands.len()), Vec::new());
-            let mut upkeep = Vec::new();
-            for command in commands.drain(..) {
-                match command {
-                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
-                    Command::Keep(checkpoint) => checkpoints.push(checkpoint),
-                    Command::Watch => {}
-                    Command::Tend(what, done) => upkeep.push((what, done)),
-                    // What is queued already is written all the same.
-                    Command::Close => queue.close(),
-                }
+        let mut held = Taken::default();
+        while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            let mut taken = std::mem::take(&mut held);
+            commands.drain(..).for_each(|it| taken.take(it));
+            if taken.close {
+                // What is queued already is written all the same.
+                queue.close();
             }
-            let mut written = if pieces.is_empty() && checkpoints.is_empty() {
-                Ok(())
-            } else {
-                self.write(pieces, checkpoints)
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut held,
             };
-            for (what, done) in upkeep {
-                written = written.and_then(|()| Ok(self.tend(what)?));
-                if written.is_ok() {
-                    // Whoever asked for it may have gone.
-                    let _ = done.send(());
-                }
-            }
+            let written = self.work(taken, coming);
             let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
             if let Err(Unwritten { error, pieces }) = written {
                 let pays = error.is_full();
@@ -224,12 +300,36 @@ impl Writer {
         self.store.close()
     }
 
+    /// Does what was taken from the queue.
+    fn work(&mut self, taken: Taken, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        coming.held.close = taken.close;
+        if !taken.pieces.is_empty() || !taken.checkpoints.is_empty() {
+            self.write(taken.pieces, taken.checkpoints, &mut coming)?;
+        }
+        for (what, done) in taken.upkeep {
+            self.tend(what, &mut coming)?;
+            // Whoever asked for it may have gone.
+            let _ = done.send(());
+        }
+        if taken.watch {
+            let left = self.attend()?;
+            if !left.is_empty() {
+                coming.held.pieces.push((left, None));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what is owed, and nothing else, until that is done, or can't be.
     fn pay(mut self, mut pieces: Vec<Piece>, mut queue: mpsc::Receiver<Command>) {
         let mut commands = Vec::with_capacity(BATCH);
         loop {
             pieces.retain(|(entries, _)| self.debts.covers(entries));
-            if !pieces.is_empty() && self.write_owed(pieces).is_err() {
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut Taken::default(),
+            };
+            if !pieces.is_empty() && self.write_owed(pieces, coming).is_err() {
                 return;
             }
             if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
@@ -247,7 +347,7 @@ impl Writer {
     }
 
     /// Does what is done to a trail beside appending calls' records.
-    fn tend(&mut self, upkeep: Upkeep) -> Result<(), Error> {
+    fn tend(&mut self, upkeep: Upkeep, coming: &mut Coming<'_>) -> Result<(), Error> {
         let (entry, removals, fingerprint_key) = match upkeep {
             Upkeep::Remove(removals) => (None, removals, None),
             Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
@@ -257,7 +357,7 @@ impl Writer {
         batch.removals = removals;
         batch.fingerprint_key = fingerprint_key;
         batch.debt = self.debts.with(&batch);
-        self.store.write(&batch)?;
+        self.commit(&mut batch, &mut [], coming)?;
         if !batch.rows.is_empty() {
             self.head.send_replace(batch.tree);
         }
@@ -265,13 +365,18 @@ impl Writer {
     }
 
     /// Writes a batch and tells those who wait. What was not written comes back.
-    fn write(&mut self, pieces: Vec<Piece>, checkpoints: Vec<Signed>) -> Result<(), Unwritten> {
-        self.write_batch(pieces, checkpoints, false)
+    fn write(
+        &mut self,
+        pieces: Vec<Piece>,
+        checkpoints: Vec<Signed>,
+        coming: &mut Coming<'_>,
+    ) -> Result<(), Unwritten> {
+        self.write_batch(pieces, checkpoints, false, coming)
     }
 
     /// The same for what is owed, for which there is room.
-    fn write_owed(&mut self, pieces: Vec<Piece>) -> Result<(), Unwritten> {
-        self.write_batch(pieces, Vec::new(), true)
+    fn write_owed(&mut self, pieces: Vec<Piece>, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        self.write_batch(pieces, Vec::new(), true, &mut coming)
     }
 
     fn write_batch(
@@ -279,6 +384,7 @@ impl Writer {
         pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
         is_owed: bool,
+        coming: &mut Coming<'_>,
     ) -> Result<(), Unwritten> {
         let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
         for (more, waiter) in pieces {
@@ -290,7 +396,7 @@ impl Writer {
         let mut batch = batch?;
         batch.debt = self.debts.with(&batch);
         batch.is_owed = is_owed;
-        let first = match self.store.write(&batch) {
+        let first = match self.commit(&mut batch, &mut waiting, coming) {
             Ok(first) => first,
             Err(error) => {
                 let mut entries = batch.rows.into_iter().map(Entry::from);
@@ -311,6 +417,88 @@ impl Writer {
         let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
         Acknowledgement::send(waiters.zip(appended).collect());
         Ok(())
+    }
+
+    /// Writes a batch. Where the store is away for too long, whoever waits is refused,
+    /// and what else comes by then is held.
+    fn commit(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut [(Option<Waiter>, Range<usize>)],
+        coming: &mut Coming<'_>,
+    ) -> Result<Position, Error> {
+        let mut outage: Option<(Instant, Duration)> = None;
+        loop {
+            let error = match self.store.write(batch) {
+                Ok(first) => {
+                    self.here();
+                    return Ok(first);
+                }
+                Err(error) if error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let now = self.clock.instant();
+            let (since, pause) = outage.get_or_insert((now, BACKOFF.0));
+            let remote = self.store.remote();
+            let patience = remote.map_or(Duration::ZERO, |it| it.patience());
+            if now.saturating_duration_since(*since) < patience {
+                self.missed(error, Availability::Missed);
+            } else if coming.held.close {
+                return Err(error);
+            } else {
+                self.missed(error, Availability::Away);
+                // what they wanted to be written is written all the same
+                waiting.iter_mut().for_each(|(waiter, _)| *waiter = None);
+                while let Ok(command) = coming.queue.try_recv() {
+                    coming.held.take(command);
+                }
+                let held = coming.held.pieces.iter_mut();
+                held.for_each(|(_, waiter)| *waiter = None);
+            }
+            thread::sleep(*pause);
+            *pause = (*pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Looks after the store. Gives what is to be written of what others have left.
+    fn attend(&mut self) -> Result<Vec<Entry>, Error> {
+        let Some(store) = self.store.remote() else {
+            return Ok(Vec::new());
+        };
+        match store.attend() {
+            Ok(left) => {
+                self.here();
+                let entries = left.iter().map(|it| unknown(it, &self.clock, &self.random));
+                Ok(entries.collect())
+            }
+            Err(error) if error.is_passing() => {
+                self.missed(error, Availability::Missed);
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn here(&self) {
+        self.availability.send_if_modified(|it| {
+            let was_here = it.is_here();
+            *it = Availability::Here;
+            !was_here
+        });
+    }
+
+    fn missed(&self, error: Error, how: fn(Arc<Error>) -> Availability) {
+        let error = Arc::new(error);
+        self.availability.send_if_modified(|it| {
+            let next = how(error);
+            let changed = std::mem::discriminant(it) != std::mem::discriminant(&next);
+            // nobody waits again for what has been given up, until it is back
+            if changed && !matches!(it, Availability::Away(_)) {
+                *it = next;
+                return true;
+            }
+            false
+        });
     }
 
     /// What those are to be told who wait for parts of a batch.

@@ -45,6 +45,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the trail is asked for more.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often it is asked for all, and not for what is new alone: what another
+/// replica has left, if it is gone, is not.
+const REVIEW: Duration = Duration::from_secs(30);
+
 /// How long after its outcome is known to be unknown a change can be looked for.
 ///
 /// By then whatever was sent has had a call's whole time once more, and so has any
@@ -94,13 +98,20 @@ impl Reconciler {
         let mut open = Open::default();
         let mut head = self.ledger.trail.head();
         let mut attempts = FuturesUnordered::new();
-        let mut asked: Option<Instant> = None;
+        let (mut asked, mut reviewed): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
-            let is_time = asked.is_none_or(|it| clock.instant() >= it + TICK);
-            if is_time && (asked.is_none() || head.has_changed().unwrap_or(true)) {
+            let is_over =
+                |last: Option<Instant>, after| last.is_none_or(|it| clock.instant() >= it + after);
+            let review = is_over(reviewed, REVIEW);
+            if is_over(asked, TICK)
+                && (asked.is_none() || review || head.has_changed().unwrap_or(true))
+            {
                 head.mark_unchanged();
-                match self.learn(&mut open).await {
-                    Ok(()) => asked = Some(clock.instant()),
+                match self.learn(&mut open, review).await {
+                    Ok(()) => {
+                        asked = Some(clock.instant());
+                        reviewed = if review { asked } else { reviewed };
+                    }
                     Err(_) if self.ledger.trail.failure().is_some() => return,
                     Err(error) => {
                         tracing::error!(
@@ -123,7 +134,7 @@ impl Reconciler {
             let more = async {
                 if open.count() == 0 {
                     // it may be an outcome that is not known
-                    let _ = written.changed().await;
+                    let _ = tokio::time::timeout(REVIEW, written.changed()).await;
                 }
                 tokio::time::sleep(TICK).await;
             };
@@ -141,8 +152,9 @@ impl Reconciler {
     }
 
     /// Takes in what has come to be unknown.
-    async fn learn(&self, open: &mut Open) -> Result<(), audit::Error> {
-        for new in self.ledger.trail.unresolved(open.newest()).await? {
+    async fn learn(&self, open: &mut Open, review: bool) -> Result<(), audit::Error> {
+        let after = open.newest().filter(|_| !review);
+        for new in self.ledger.trail.unresolved(after).await? {
             let makes = new.outcome.effect.as_deref() == Some("create");
             open.add(Case::new(new), makes);
         }
@@ -182,6 +194,8 @@ impl Reconciler {
                 }
                 (group, Attempt::Settled(settled))
             }
+            // the store may come back
+            Err(audit::Error::Away(_)) => (group, Attempt::Again),
             Err(_) => (group, Attempt::Ended),
         }
     }

@@ -99,8 +99,14 @@ impl<O: Operation> Work<O> {
             own = self.authorize_key() => own?,
         };
         let exchanged = if self.is_mutation() {
-            self.call.intend().await.map_err(unrecorded)?;
-            self.exchange(own).await
+            match self.call.intend().await {
+                Ok(()) => self.exchange(own).await,
+                // it may be written yet, and is ended then
+                Err(error) => Err(Failure {
+                    outcome: Some(Outcome::NotSent),
+                    ..unrecorded(error)
+                }),
+            }
         } else {
             tokio::select! {
                 biased;

@@ -3,6 +3,7 @@
 mod export;
 mod listed;
 mod ocsf;
+mod page;
 mod prune;
 mod secrets;
 

@@ -30,6 +30,7 @@ mod one_time_read;
 mod own_keys;
 mod paths;
 mod policy;
+mod postgres;
 mod presence;
 mod readme;
 mod reconcile;

@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod own_keys;
 pub(crate) mod packages;
+pub(crate) mod postgres;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;

@@ -167,7 +167,7 @@ impl Store for Sqlite {
         Ok(intents)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<Position, Error> {
+    fn write(&mut self, batch: &mut Batch) -> Result<Position, Error> {
         if batch.is_owed {
             self.room.give_up();
         } else {

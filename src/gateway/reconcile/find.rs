@@ -113,7 +113,10 @@ async fn changed(
     let setting = |name: &str| (look.reader.setting)(&key.raw, name);
     let changes = &case.intent().changes;
     let settled = match changes::judge(changes, setting, &looking.ledger.trail) {
-        Verdict::Made => Settled::new(case, Finding::Applied, &told),
+        Verdict::Made => Settled {
+            shown: key.fingerprints.first().copied(),
+            ..Settled::new(case, Finding::Applied, &told)
+        },
         Verdict::NotMade => Settled::new(case, Finding::NotApplied, &told),
         Verdict::Untold => {
             let reason = "the key's settings are neither what they were nor what they were to be, \
@@ -147,6 +150,7 @@ async fn made(
             } else {
                 Vec::new()
             },
+            shown: found.fingerprints.first().copied(),
             made: Some(found),
             ..Settled::new(case, Finding::Applied, &told)
         }

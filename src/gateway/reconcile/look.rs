@@ -303,7 +303,8 @@ impl Looking<'_> {
             tokio::time::sleep(COURTESY / 100).await;
         }
         let deadline = clock.instant() + self.limit;
-        let result = self.client.call(self.permit, request, deadline).await;
+        // the next attempt is ours to choose, and retries are for callers
+        let result = self.client.call_once(self.permit, request, deadline).await;
         let asked = Asked {
             client: self.client,
             request,

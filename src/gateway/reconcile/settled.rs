@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Reconciler, case::Case, look};
-use crate::audit::{Entry, Finding, Kind, Owner, Projection};
+use crate::audit::{Entry, Finding, Fingerprint, Kind, Owner, Projection};
 
 /// What came of looking for the effect of a call.
 pub(super) struct Settled {
@@ -13,6 +13,8 @@ pub(super) struct Settled {
     /// The key that was made.
     pub(super) made: Option<look::Sighting>,
     pub(super) told: look::Told,
+    /// The fingerprint of the key's value, where that shows.
+    pub(super) shown: Option<Fingerprint>,
     /// What else it says about the owners of keys.
     pub(super) removed: Vec<String>,
 }
@@ -24,6 +26,7 @@ impl Settled {
             finding,
             reason: None,
             made: None,
+            shown: None,
             told: told.clone(),
             removed: Vec::new(),
         }
@@ -62,11 +65,11 @@ impl Reconciler {
             id: id.clone(),
         });
         let mut projections: Vec<_> = removed.collect();
+        let shown = settled.shown;
+        let new = shown.filter(|it| !record.fingerprints.contains(it));
+        record.fingerprints.extend(new);
         if let Some(made) = &settled.made {
             resource.id.clone_from(&made.found.id);
-            let new = made.fingerprints.first();
-            let new = new.filter(|it| !record.fingerprints.contains(it));
-            record.fingerprints.extend(new);
             let owner = outcome.caller.as_ref().map(|it| Owner {
                 issuer: it.issuer.clone(),
                 subject: it.subject.clone(),

@@ -182,6 +182,31 @@ async fn what_upstream_does_not_show_is_ambiguous() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_upstream_does_not_tell_now_is_asked_again() {
+    let bench = Bench::start().await;
+    let (refusal, half) = (json!({ "status": 403 }), json!({ "truncate": true }));
+    let mut calls = Vec::new();
+    for (create, _) in CREATES {
+        let request = bench.client.request_at(create, "", MAIN);
+        calls.push(bench.lose(create, &request, true).await);
+        let read = match create.split('.').nth(1).unwrap() {
+            "braintrust" => "keygate.braintrust.v1.ServiceTokenService/ListServiceTokens",
+            "coveo" => "keygate.coveo.v1.ApiKeyService/ListApiKeys",
+            _ => "keygate.datadog.v2.ApiKeyService/ListApiKeys",
+        };
+        bench.fault(read, &refusal, false);
+        bench.fault(read, &half, true);
+    }
+    let told = bench.reconciled().await;
+    for call in &calls {
+        assert_eq!(finding(&told, call).0, "applied", "{:#}", told[call][0]);
+    }
+    for (_, simulator) in bench.served.upstreams.all() {
+        assert!(simulator.faults().list().is_empty(), "not all was asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_tried_again_meanwhile_may_have_been_done_by_either() {
     let bench = Bench::start().await;
     let (client, token) = (&bench.client, Some(&*bench.token));
