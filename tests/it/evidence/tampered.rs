@@ -146,3 +146,26 @@ async fn a_trail_that_was_begun_anew_is_found() {
     let other = stage.verify(&["--key", "keygate+00000000+AAAA"]);
     assert_eq!(other.status.code(), Some(64), "{}", told(&other));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_without_its_old_records_proves_as_much() {
+    let (stage, earlier) = audited().await;
+    let store = format!("sqlite:{}", stage.trail().display());
+    let pruned = audit(&["prune", "--store", &store, "--before", "2999-01-01"]);
+    assert_eq!(pruned.status.code(), Some(0), "{}", told(&pruned));
+    let mut evidence = vec!["--checkpoints", earlier.to_str().unwrap()];
+    for receipt in &stage.receipts {
+        evidence.extend(["--receipt", receipt.to_str().unwrap()]);
+    }
+    let output = stage.verify(&evidence);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("known by their hashes alone"), "{}", told(&output));
+    let other = stage.verify_independently(&earlier);
+    assert!(other.status.success(), "{}", told(&other));
+    // what is left of them can't be changed either
+    let change = "UPDATE records SET leaf = zeroblob(32) WHERE position = 3";
+    let connection = Connection::open(stage.trail()).unwrap();
+    assert_eq!(connection.execute(change, []).unwrap(), 1);
+    let output = stage.verify(&evidence);
+    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+}
