@@ -1,7 +1,9 @@
 //! What it costs to know who calls and what they may do: CPU time a call, by
 //! `cargo bench`.
 //!
-//! Warm is a token that was verified before; cold is one that was not, beside
+//! It is what the gateway does from a token to a permit for a key: the certificate's
+//! names, the grants, `[deny]` and the role's limits included; what is told of a
+//! denial is not, as there is none. Warm is a token that was verified before; cold is one that was not, beside
 //! what the signature alone costs. It ends with 1 if a target is missed.
 
 #![allow(
@@ -16,6 +18,7 @@ use std::{
     fs,
     hint::black_box,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -30,10 +33,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use keygate::{
-    auth::{Authenticator, Issuer, Keys},
+    auth::{Authenticator, Caller, Issuer, Keys},
     clock::Clock,
     contract::{Contract, Operation},
-    policy::Policy,
+    policy::{Policy, ScopeRequest, Touch},
     tasks::Tasks,
     upstream::credentials,
 };
@@ -182,26 +185,56 @@ fn token(signer: &Signer, number: usize, now: u64) -> String {
     format!("{signed}.{signature}")
 }
 
-/// As many grants: by claim, by subject and by a pattern of subjects, a third each.
-/// One of them is the caller's.
-fn policy(grants: usize, contract: &Contract) -> Policy {
+/// What the grants of a policy ask of a caller.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A claim, a subject, or one of a pattern, a third each.
+    Holders,
+    /// Any subject, and a certificate of a pattern's.
+    Certificates,
+}
+
+/// As many grants, of which one is the caller's, and an emergency: lists of denied
+/// subjects, tokens and more that the caller is not on.
+fn policy(grants: usize, asked: Asked, contract: &Contract) -> Policy {
     let mut text = "\
         [roles.key-admin]\n\
         permissions = [\"api_keys_read\", \"api_keys_write\"]\n\
         upstreams = [\"datadog/us1/*\"]\n\
-        names = [\"payments-*\"]\n\
-        [[grants]]\n\
-        role = \"key-admin\"\n\
-        claim = \"key-admin\"\n"
+        names = [\"payments-*\"]\n"
         .to_owned();
-    for number in 1..grants {
-        let by = match number % 3 {
-            0 => format!("claim = \"team-{number}\""),
-            1 => format!("subject = \"system:serviceaccount:team-{number}:api\""),
-            _ => format!("subject = \"system:serviceaccount:team-{number}:*\""),
+    for number in 0..grants {
+        // the caller's is the last that is looked at
+        let is_own = number + 1 == grants;
+        let by = match (asked, number % 3) {
+            (Asked::Holders, _) if is_own => "claim = \"key-admin\"".to_owned(),
+            (Asked::Holders, 0) => format!("claim = \"team-{number}\""),
+            (Asked::Holders, 1) => {
+                format!("subject = \"system:serviceaccount:team-{number}:api\"")
+            }
+            (Asked::Holders, _) => format!("subject = \"system:serviceaccount:team-{number}:*\""),
+            (Asked::Certificates, _) => {
+                let team = match is_own {
+                    true => "payments".to_owned(),
+                    false => format!("team-{number}"),
+                };
+                format!("subject = \"*\"\ncertificate = \"spiffe://example.org/ns/{team}/*\"")
+            }
         };
         let _ = write!(text, "[[grants]]\nrole = \"key-admin\"\n{by}\n");
     }
+    let list = |entry: &dyn Fn(usize) -> String| {
+        let all = (0..grants).map(|it| format!("\"{}\"", entry(it)));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let subjects = list(&|it| format!("system:serviceaccount:stolen-{it}:*"));
+    let token_ids = list(&|it| format!("5e5e5e5e-4f89-41d3-9a0c-{it:012}"));
+    let _ = write!(
+        text,
+        "[deny]\nsubjects = [{subjects}]\ntoken_ids = [{token_ids}]\n\
+         issuers = [\"https://gone.example/*\"]\nupstreams = [\"braintrust/*\", \"coveo/eu\"]\n\
+         rpcs = [\"*/Delete*\"]\n"
+    );
     Policy::parse(&text, contract).unwrap()
 }
 
@@ -216,6 +249,8 @@ struct Bench {
     clock: Clock,
     authenticator: Authenticator,
     operation: Operation,
+    /// The names in the certificate of the caller's connection.
+    names: Arc<[String]>,
 }
 
 impl Bench {
@@ -249,6 +284,12 @@ impl Bench {
         Self {
             authenticator: runtime.block_on(started).unwrap(),
             operation: contract.operation(METHOD).unwrap().clone(),
+            names: [
+                "spiffe://example.org/ns/payments/sa/api",
+                "api.payments.example",
+            ]
+            .map(str::to_owned)
+            .into(),
             runtime,
             clock,
         }
@@ -263,12 +304,27 @@ impl Bench {
         (self.clock.instant() - started) / calls
     }
 
+    /// What the gateway does for a call that makes a key, over mutual TLS: who is
+    /// it, may they do this anywhere, may they do it there, and to this key?
     fn call(&self, token: &str, policy: &Policy) {
         let caller = self
             .runtime
             .block_on(self.authenticator.authenticate(token));
-        let permit = policy.authorize(&caller.unwrap(), &self.operation, Some(UPSTREAM));
-        let _ = black_box(permit.unwrap());
+        let caller = Caller {
+            certificate_names: self.names.clone(),
+            ..(*caller.unwrap()).clone()
+        };
+        let standing = policy.standing(&caller);
+        let anywhere = standing.authorize(&self.operation, None);
+        let _ = black_box(anywhere.unwrap());
+        let permit = standing.authorize(&self.operation, Some(UPSTREAM)).unwrap();
+        let _ = black_box((permit.needs_owner(), permit.needs_name()));
+        let touch = Touch {
+            key: None,
+            name: Some("payments-api"),
+            scopes: ScopeRequest::NotApplicable,
+        };
+        let _ = black_box(permit.check(&touch).unwrap());
     }
 }
 
@@ -287,16 +343,19 @@ fn main() -> ExitCode {
     println!("authentication and authorization, a call (target {TARGET:?})\n");
     let known = token(&signers[0], 0, now);
     println!("warm token, {} bytes", known.len());
-    for grants in [10, 10_000] {
-        let policy = policy(grants, &contract);
-        let samples = (0..101).map(|_| bench.time(2_000, || bench.call(&known, &policy)));
-        let taken = median(samples.collect());
-        println!("  {grants:>6} grants {taken:>12.2?}  {}", verdict(taken));
+    for asked in [Asked::Holders, Asked::Certificates] {
+        for grants in [10, 10_000] {
+            let policy = policy(grants, asked, &contract);
+            let samples = (0..101).map(|_| bench.time(2_000, || bench.call(&known, &policy)));
+            let taken = median(samples.collect());
+            let told = verdict(taken);
+            println!("  {grants:>6} grants by {asked:<12?} {taken:>12.2?}  {told}");
+        }
     }
 
     println!("\ncold token, 10000 grants");
     println!("         signature alone      whole call  without signature");
-    let policy = policy(10_000, &contract);
+    let policy = policy(10_000, Asked::Holders, &contract);
     for signer in &signers {
         let (mut alone, mut whole) = (Vec::new(), Vec::new());
         // In turns, so that neither finds the processor's caches as it likes them.

@@ -94,20 +94,20 @@ fn main() -> ExitCode {
         .build()
         .unwrap();
     if runs("append") {
-        let short = Location::Sqlite(store.path().with_file_name("short.db"));
+        let short = Location::Sqlite(store.path().unwrap().with_file_name("short.db"));
         runtime.block_on(append(&bench, &settings(&short), &short));
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let name = format!("short.db{suffix}");
-            let _ = std::fs::remove_file(store.path().with_file_name(name));
+            let _ = std::fs::remove_file(store.path().unwrap().with_file_name(name));
         }
     }
     if runs("verify") || runs("search") {
         let settings = settings(&store);
-        if !store.path().exists() {
+        if !store.path().unwrap().exists() {
             runtime.block_on(fill(&bench, &settings, records));
         }
         let size = Reader::open(&settings).unwrap().end().unwrap().0;
-        let bytes = std::fs::metadata(store.path()).unwrap().len();
+        let bytes = std::fs::metadata(store.path().unwrap()).unwrap().len();
         println!(
             "\na trail of {size} records, {} bytes each with its indexes",
             bytes / size
@@ -128,7 +128,7 @@ async fn append(bench: &Bench, settings: &Settings, store: &Location) {
     let (clock, random) = (bench.clock.clone(), Random::system());
     let trail = Trail::open(settings, clock.clone(), random).unwrap();
     let maker = Maker::new(&trail, 50_000);
-    let mut disk = Disk::new(store.path().parent().unwrap());
+    let mut disk = Disk::new(store.path().unwrap().parent().unwrap());
     let mut syncs: Vec<_> = (0..200)
         .map(|_| bench.time(|| disk.sync()).1.as_secs_f64())
         .collect();

@@ -168,6 +168,11 @@ fn imagined(subject: &Subject) -> Caller {
 }
 
 fn upstreams(setup: &Setup, caller: &Caller) -> ListUpstreamsResponse {
+    let own_keys_fault = |name: &str| {
+        let client = setup.upstreams.client(name);
+        let fault = client.and_then(|it| it.masters().fault());
+        fault.unwrap_or_default()
+    };
     let upstreams = setup
         .upstreams
         .names()
@@ -180,6 +185,7 @@ fn upstreams(setup: &Setup, caller: &Caller) -> ListUpstreamsResponse {
                 site: parts.next().unwrap_or_default(),
                 org: parts.next().unwrap_or_default(),
                 is_default,
+                own_keys_fault: own_keys_fault(name),
             }
         })
         .collect();

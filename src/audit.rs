@@ -12,6 +12,7 @@
 use std::fmt;
 
 pub mod checkpoint;
+mod debts;
 mod error;
 mod filter;
 mod fingerprint;
@@ -38,7 +39,7 @@ mod writer;
 pub use error::{Advice, Error};
 pub use filter::Filter;
 pub use fingerprint::{Fingerprint, Fingerprinter, ParseFingerprintError};
-pub use line::line;
+pub use line::{line, plain_json};
 pub use names::{Finding, Kind, Outcome, ParseNameError};
 pub use ocsf::ocsf;
 pub use reader::{Order, Query, Reader, Records, Stored};
@@ -46,9 +47,11 @@ pub use receipt::Receipt;
 pub use record::{Caller, Change, Peer, Pruned, Record, Resource};
 pub(crate) use record::{cut, is_cut};
 pub use settings::{Location, ORIGIN, Settings};
+pub use store::{migrate, postgres};
 pub use trail::{Appended, Trail};
 pub use unresolved::Unresolved;
 pub use upkeep::{Mandate, Pruning};
+pub use writer::Availability;
 
 /// A record's place in the trail, counted from 0 without a gap: the order in
 /// which records were committed.

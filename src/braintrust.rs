@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod api_keys;
+pub mod masters;
 mod operation;
 pub mod service_tokens;
 

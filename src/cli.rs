@@ -7,6 +7,7 @@
 mod audit;
 mod check;
 mod error;
+mod migrate;
 mod output;
 mod permissions;
 mod policy;
@@ -54,6 +55,7 @@ enum Command {
     Permissions(permissions::Args),
     Policy(policy::Args),
     Audit(Box<audit::Args>),
+    Migrate(migrate::Args),
 }
 
 /// Runs a command line, whose first word is the program's name. Messages go to
@@ -77,6 +79,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Permissions(args) => args.run(),
         Command::Policy(args) => args.run(),
         Command::Audit(args) => args.run(),
+        Command::Migrate(args) => args.run(),
     };
     match result {
         Ok(()) => Exit::Done,

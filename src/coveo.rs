@@ -8,6 +8,7 @@
 
 mod answers;
 pub mod api_keys;
+pub mod masters;
 mod operation;
 mod privileges;
 pub mod region;

@@ -6,6 +6,7 @@ pub mod answers;
 pub mod api_keys;
 pub mod application_keys;
 pub mod jsonapi;
+pub mod masters;
 pub mod operation;
 pub mod personal_access_tokens;
 pub mod query;

@@ -6,6 +6,7 @@ pub mod answers;
 mod changes;
 pub mod interpret;
 mod local;
+mod masters;
 mod narrow;
 pub mod operation;
 pub mod reconcile;
@@ -210,7 +211,8 @@ impl Gateway {
         let denied = |denial| call.note_denial(denial, policy.version());
 
         // who may not do this anywhere learns nothing about the request
-        let permit = policy.authorize(caller, operation, None).map_err(denied)?;
+        let standing = policy.standing(caller);
+        let permit = standing.authorize(operation, None).map_err(denied)?;
         call.note_permit(&permit);
         let address = O::address(&request).map_err(invalid)?;
         let upstream = match setup.upstreams.choose(&address) {
@@ -224,8 +226,8 @@ impl Gateway {
             }
         };
         call.note(|record| record.upstream = Some(upstream.clone()));
-        let permit = policy
-            .authorize(caller, operation, Some(&upstream))
+        let permit = standing
+            .authorize(operation, Some(&upstream))
             .map_err(denied)?;
         call.note_permit(&permit);
         let client = setup.upstreams.client(&upstream);
@@ -239,6 +241,7 @@ impl Gateway {
             contract: self.contract.clone(),
             source: self.source.clone(),
             client: client.clone(),
+            upstreams: setup.upstreams.clone(),
             effect: operation.effect,
             decision: Decision {
                 policy: policy.clone(),

@@ -4,7 +4,12 @@
 //! a credential goes to the configured host and nowhere else; [`endpoint`] says
 //! which hosts may be configured.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ::http::{Uri, uri::Scheme};
 use bytes::Bytes;
@@ -58,7 +63,7 @@ pub fn client(options: &Options) -> Result<Client, Error> {
     tcp.set_connect_timeout(Some(options.connect_timeout));
     tcp.set_keepalive(Some(Duration::from_secs(60)));
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(options)?)
+        .with_tls_config(tls(options.ca.as_deref())?)
         .https_or_http()
         .enable_http1()
         .wrap_connector(tcp);
@@ -69,11 +74,16 @@ pub fn client(options: &Options) -> Result<Client, Error> {
         .build(connector))
 }
 
-fn tls(options: &Options) -> Result<ClientConfig, Error> {
+/// TLS as a client speaks it, with certificates to trust instead of the machine's
+/// (PEM).
+///
+/// # Errors
+/// [`Error`] if there is nothing to trust.
+pub fn tls(ca: Option<&Path>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let Some(path) = &options.ca else {
+    let Some(path) = ca else {
         use hyper_rustls::ConfigBuilderExt as _;
         return Ok(builder
             .with_native_roots()

@@ -14,6 +14,7 @@
 //! | … the REST call itself | [`upstream`] |
 //! | … the durable record | [`audit`], and out of reach: [`checkpoints`] |
 //! | every error becomes a status in one place | [`status`] |
+//! | what became of a change whose answer was lost | [`gateway::reconcile`] |
 //!
 //! Beside the way: [`contract`] (generated code and the table of operations),
 //! [`config`], [`settings`] (how its file and the policy's are read), [`live`]

@@ -26,22 +26,22 @@
 //! This module knows no transport, no clock and, of upstreams, only how they are
 //! named: the same question has the same answer for as long as a policy lives.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{auth::Caller, contract::Operation};
 use deny::Deny;
-use index::Index;
-use permit::Granted;
+use emergency::Emergency;
+use grants::Grants;
 
 mod deny;
+mod emergency;
 mod explanation;
 mod file;
+mod grants;
 mod index;
 mod permit;
 mod role;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -52,6 +52,7 @@ pub use explanation::{Explanation, Question};
 pub use file::Error;
 pub use permit::{Denial, Permit, ScopeRequest, Touch};
 pub use role::{Key, Ownership, Role};
+pub use standing::Standing;
 pub use upstream::{Pattern, known_parts};
 
 /// The permission to ask what others may do.
@@ -74,38 +75,12 @@ pub fn certificate_name(name: &str) -> String {
 pub struct Policy {
     version: Arc<str>,
     roles: Vec<Arc<Role>>,
-    grants: Vec<Grant>,
-    /// Grants by the claim that they name.
-    by_claim: HashMap<String, Vec<usize>>,
-    /// Grants by the subjects that they name.
-    by_subject: Index,
-    deny: Deny,
+    grants: Arc<Grants>,
+    deny: Arc<Deny>,
+    emergency: Option<Emergency>,
     /// The permissions that operations ask for which are not denied to all, by
     /// vendor.
     in_use: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug)]
-struct Grant {
-    /// The role's place.
-    role: usize,
-    issuer: Option<String>,
-    /// A pattern of the names in client certificates, one of which has to fit.
-    certificate: Option<String>,
-}
-
-impl Grant {
-    /// Whether it is for callers of that issuer.
-    fn trusts(&self, caller: &Caller) -> bool {
-        self.issuer.as_ref().is_none_or(|it| *it == caller.issuer)
-    }
-
-    /// Whether a caller has the certificate that it asks for.
-    fn is_shown(&self, caller: &Caller) -> bool {
-        let mut names = caller.certificate_names.iter();
-        let pattern = self.certificate.as_ref();
-        pattern.is_none_or(|it| names.any(|name| matches(it, name)))
-    }
 }
 
 /// A role that a caller holds.
@@ -152,7 +127,8 @@ impl<'a> Reach<'a> {
 }
 
 impl Policy {
-    /// A digest of the policy's text: lower-case hex SHA-256.
+    /// A digest of the policy's text: lower-case hex SHA-256. After a `+` that of the
+    /// text whose `[deny]` holds besides, if there is one.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -175,11 +151,13 @@ impl Policy {
         operation: &Operation,
         upstream: Option<&str>,
     ) -> Result<Permit, Denial> {
-        if let Some(entry) = self.deny.method(operation) {
-            return Err(Denial::by(entry));
-        }
-        let reach = Reach::of(operation, upstream)?;
-        self.decide(caller, &operation.permissions, reach)
+        self.standing(caller).authorize(operation, upstream)
+    }
+
+    /// Where a caller stands, for whoever decides more than once about the same.
+    #[must_use]
+    pub fn standing<'p>(&'p self, caller: &'p Caller) -> Standing<'p> {
+        Standing::of(self, caller)
     }
 
     /// Whether `[deny]` denies a call, whatever is granted.
@@ -193,8 +171,9 @@ impl Policy {
         upstream: &str,
     ) -> Result<(), Denial> {
         let reach = Reach::of(operation, Some(upstream))?;
-        let entry = self.deny.method(operation);
-        match entry.or_else(|| self.denied(caller, reach)) {
+        let entry = self.denied_method(operation);
+        let entry = entry.or_else(|| self.denied_caller(caller));
+        match entry.or_else(|| self.denied_reach(reach)) {
             Some(entry) => Err(Denial::by(entry)),
             None => Ok(()),
         }
@@ -210,7 +189,8 @@ impl Policy {
         operation: &Operation,
         upstreams: &[String],
     ) -> Result<Permit, Denial> {
-        let decide = |it: Option<&str>| self.authorize(caller, operation, it);
+        let standing = self.standing(caller);
+        let decide = |it: Option<&str>| standing.authorize(operation, it);
         let mut decisions = upstreams.iter().map(|it| decide(Some(it)));
         let first = decisions.next().unwrap_or_else(|| decide(None));
         first.or_else(|denial| decisions.find_map(Result::ok).ok_or(denial))
@@ -221,14 +201,13 @@ impl Policy {
     /// # Errors
     /// [`Denial`] if the caller is denied everything, or no role has it.
     pub fn holds(&self, caller: &Caller, permission: &str) -> Result<Permit, Denial> {
-        self.decide(caller, &[permission.to_owned()], Reach::Keygate)
+        let standing = self.standing(caller);
+        standing.decide(&[permission.to_owned()], Reach::Keygate)
     }
 
     /// The grants that hold only for callers with a certificate, counted from zero.
     pub fn grants_with_certificate(&self) -> impl Iterator<Item = usize> {
-        let all = self.grants.iter().enumerate();
-        all.filter(|(_, it)| it.certificate.is_some())
-            .map(|(at, _)| at)
+        self.grants.with_certificate()
     }
 
     /// The roles that a caller holds, in the order of their grants.
@@ -245,7 +224,7 @@ impl Policy {
         let provider = upstream.split('/').next().unwrap_or_default();
         let in_use = self.in_use.get(provider).map_or(&[][..], Vec::as_slice);
         let reach = Reach::Upstream(upstream);
-        !in_use.is_empty() && self.decide(caller, in_use, reach).is_ok()
+        !in_use.is_empty() && self.standing(caller).decide(in_use, reach).is_ok()
     }
 
     /// What is denied to every caller, as far as it concerns this one.
@@ -254,103 +233,36 @@ impl Policy {
         let held = self.held(caller);
         let roles = held.iter().map(|(at, _)| &self.roles[*at]);
         let reached: Vec<_> = roles.flat_map(|it| &it.upstreams).collect();
-        self.deny.to_all(&reached)
+        let denies = self.denies();
+        denies.flat_map(|it| it.to_all(&reached)).collect()
     }
 
-    /// The entry that denies a caller everything, or everyone what is reached for.
-    fn denied(&self, caller: &Caller, reach: Reach<'_>) -> Option<deny::Entry> {
-        self.deny.caller(caller).or_else(|| self.deny.reach(reach))
+    /// The entry that denies a caller everything.
+    fn denied_caller(&self, caller: &Caller) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.caller(caller))
     }
 
-    /// The one place where it is decided. Any of the permissions will do; if there
-    /// are none, any caller may.
-    fn decide(
-        &self,
-        caller: &Caller,
-        accepted: &[String],
-        reach: Reach<'_>,
-    ) -> Result<Permit, Denial> {
-        if let Some(entry) = self.denied(caller, reach) {
-            return Err(Denial::by(entry));
-        }
-        let permit = |permission: Option<&String>, roles| Permit {
-            permission: permission.cloned(),
-            accepted: accepted.to_vec(),
-            version: Arc::clone(&self.version),
-            roles,
-        };
-        if accepted.is_empty() {
-            return Ok(permit(None, Vec::new()));
-        }
-        let held = self.held(caller);
-        let mut permission = None;
-        let (mut roles, mut outside) = (Vec::new(), Vec::new());
-        for (at, grants) in &held {
-            let role = &self.roles[*at];
-            let Some(allowing) = accepted.iter().find(|it| role.permits(it)) else {
-                continue;
-            };
-            if !reach.is_within(role) {
-                outside.push(format!("roles.{}.upstreams", role.name));
-                continue;
-            }
-            permission = permission.or(Some(allowing));
-            roles.push(Granted {
-                grant: grants.first().copied().unwrap_or_default(),
-                role: Arc::clone(role),
-            });
-        }
-        if permission.is_some() {
-            return Ok(permit(permission, roles));
-        }
-        for at in self.grants_of(caller) {
-            let (grant, role) = (&self.grants[at], &self.roles[self.grants[at].role]);
-            let would = accepted.iter().any(|it| role.permits(it)) && reach.is_within(role);
-            if would && !grant.is_shown(caller) {
-                outside.push(format!("grants[{at}].certificate"));
-            }
-        }
-        let rule = if held.is_empty() && outside.is_empty() {
-            "no grant fits the caller".to_owned()
-        } else if outside.is_empty() {
-            let names: Vec<_> = held.iter().map(|(at, _)| self.roles[*at].name()).collect();
-            format!(
-                "no role of the caller ({}) has {}",
-                names.join(", "),
-                accepted.join(" or ")
-            )
-        } else {
-            format!("outside {}", outside.join(", "))
-        };
-        Err(Denial {
-            missing: accepted.to_vec(),
-            rule,
-        })
+    /// The entry that denies everyone what is reached for.
+    fn denied_reach(&self, reach: Reach<'_>) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.reach(reach))
     }
 
-    /// The grants for a caller, in order, whatever certificate they ask for.
-    fn grants_of(&self, caller: &Caller) -> Vec<usize> {
-        let by_claim = caller
-            .claims
-            .iter()
-            .filter_map(|it| self.by_claim.get(it))
-            .flatten();
-        let mut fitting: Vec<_> = by_claim
-            .copied()
-            .chain(self.by_subject.fitting(&caller.subject))
-            .filter(|at| self.grants[*at].trusts(caller))
-            .collect();
-        fitting.sort_unstable();
-        fitting.dedup();
-        fitting
+    /// The entry that denies everyone a method.
+    fn denied_method(&self, operation: &Operation) -> Option<deny::Entry> {
+        self.denies().find_map(|it| it.method(operation))
+    }
+
+    /// What is denied, by this policy and by whatever else holds besides.
+    fn denies(&self) -> impl Iterator<Item = &Deny> {
+        let besides = self.emergency.as_ref().map(Emergency::deny);
+        std::iter::once(&*self.deny).chain(besides)
     }
 
     /// The places of the roles that a caller holds, each with its grants.
     fn held(&self, caller: &Caller) -> Vec<(usize, Vec<usize>)> {
         let mut held: Vec<(usize, Vec<usize>)> = Vec::new();
-        let fitting = self.grants_of(caller).into_iter();
-        for at in fitting.filter(|at| self.grants[*at].is_shown(caller)) {
-            let role = self.grants[at].role;
+        for at in self.grants.of(caller) {
+            let role = self.grants.role(at);
             match held.iter_mut().find(|(it, _)| *it == role) {
                 Some((_, grants)) => grants.push(at),
                 None => held.push((role, vec![at])),

@@ -17,18 +17,18 @@ pub mod upstreams;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::{Notify, watch};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes, transport::server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    audit::{self, Trail},
+    audit::{self, Availability, Trail},
     call::Ledger,
     checkpoints::Publisher,
     clock::Clock,
@@ -62,17 +62,34 @@ use state::Loader;
 
 /// Whether the server serves, and why not.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Option<&'static str>>>);
+pub struct Readiness(Arc<Mutex<Reasons>>);
+
+#[derive(Debug, Default)]
+struct Reasons {
+    /// Why it takes no more calls.
+    ending: Option<&'static str>,
+    /// Why it takes none for now.
+    passing: Option<&'static str>,
+}
 
 impl Readiness {
     /// Why it does not serve; `None` if it does.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let reasons = self.reasons();
+        reasons.ending.or(reasons.passing)
     }
 
     fn end(&self, reason: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.reasons().ending = Some(reason);
+    }
+
+    fn pause(&self, reason: Option<&'static str>) {
+        self.reasons().passing = reason;
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, Reasons> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,11 +122,44 @@ struct Ending {
 impl Ending {
     async fn begin(&self, reason: &'static str) {
         self.readiness.end(reason);
+        self.tell_health().await;
+        self.closing.cancel();
+    }
+
+    /// Follows whether the trail's store can be reached, for as long as that is so.
+    async fn follow(&self, mut availability: watch::Receiver<Availability>) {
+        while availability.changed().await.is_ok() {
+            let missed = match &*availability.borrow_and_update() {
+                Availability::Here => None,
+                Availability::Missed(cause) => Some(cause.clone()),
+                Availability::Away(cause) => Some(cause.clone()),
+            };
+            match &missed {
+                None => tracing::info!("the audit store is there again"),
+                Some(cause) => {
+                    let error = &**cause as &dyn std::error::Error;
+                    tracing::error!(error, "the audit store can't be reached");
+                }
+            }
+            let reason = "the audit store can't be reached";
+            self.readiness.pause(missed.map(|_| reason));
+            self.tell_health().await;
+        }
+    }
+
+    /// Tells those who ask for the health whether it serves by now.
+    async fn tell_health(&self) {
+        let status = match self.readiness.reason() {
+            None => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
+        };
         for service in self.services.iter() {
-            let status = ServingStatus::NotServing;
             self.health.set_service_status(service, status).await;
         }
-        self.closing.cancel();
+        if status == ServingStatus::Serving && self.readiness.reason().is_some() {
+            // it has ended meanwhile
+            Box::pin(self.tell_health()).await;
+        }
     }
 
     /// Ends the streams of those who watch the health: they have seen that it does
@@ -159,13 +209,15 @@ impl Server {
         };
         // before anything is read: what changes from now on is noticed
         let files = Files::of(&config).await;
-        let loaded = loader.load(&config, None).await.map_err(Error::Faults)?;
+        let loaded = loader.load(&config, None).await;
+        let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
         loaded.remark();
         let live = Live::new(loaded.state);
         let trail = open(&config.audit.store, clock.clone(), random.clone())?;
         let metrics = Metrics::new();
         let publisher = Publisher::start(trail.clone(), &config.audit.checkpoints, &metrics);
         let publisher = publisher.map_err(Error::Checkpoints)?;
+        upstreams::follow(&loaded.new, (&clock, &random), &tasks, &metrics);
 
         let closing = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(
@@ -190,9 +242,10 @@ impl Server {
             ledger,
         });
 
-        let grpc = bind("server.grpc", config.server.grpc).await?;
-        let http = bind("server.http", config.server.http).await?;
-        let addresses = (address(&grpc)?, address(&http)?);
+        let grpc = listen::bind("server.grpc", config.server.grpc).await?;
+        let http = listen::bind("server.http", config.server.http).await?;
+        let addresses = (listen::address(&grpc)?, listen::address(&http)?);
+        upstreams::first_look(&loaded.new, &clock).await;
         let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
@@ -253,6 +306,10 @@ impl Server {
                 );
             }
         });
+        let (availability, watch) = (trail.availability(), ending.clone());
+        tasks.spawn_background(async move { watch.follow(availability).await });
+        let watched = trail.clone();
+        tasks.spawn_background(async move { watched.watch().await });
         let (failed, watch) = (trail.failed(), ending.clone());
         tasks.spawn_background(async move {
             failed.cancelled().await;
@@ -338,7 +395,7 @@ pub async fn check(
     };
     let loaded = loader.load(config, None).await;
     loader.tasks.stop();
-    let loaded = loaded.map_err(Error::Faults)?;
+    let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
     Ok(loaded.remarks)
 }
 
@@ -399,21 +456,4 @@ async fn routes(
         closed: CancellationToken::new(),
     };
     (routes.routes(), ending)
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|fault| Error::Listen {
-        setting,
-        address,
-        fault,
-    })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|fault| Error::Listen {
-        setting: "server",
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        fault,
-    })
 }

@@ -80,6 +80,8 @@ pub enum Error {
     UpstreamForbidden,
     /// Upstream can't be reached, or fails.
     UpstreamUnavailable,
+    /// It is not known yet which of upstream's keys are keygate's own.
+    OwnKeysUnknown,
     /// A change may or may not have been made. The record's id.
     OutcomeUnknown(String),
     /// The trail can't be written.
@@ -132,6 +134,7 @@ impl Error {
             | Self::UpstreamForbidden => Code::FailedPrecondition,
             Self::IssuerUnavailable
             | Self::UpstreamUnavailable
+            | Self::OwnKeysUnknown
             | Self::AuditUnavailable
             | Self::ShuttingDown => Code::Unavailable,
             Self::OutcomeUnknown(_) => Code::Unknown,
@@ -162,7 +165,7 @@ impl Error {
             Self::NotOffered(_) => "NOT_OFFERED_UPSTREAM",
             Self::UpstreamCredentialsRejected => "UPSTREAM_CREDENTIALS_REJECTED",
             Self::UpstreamForbidden => "UPSTREAM_FORBIDDEN",
-            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::UpstreamUnavailable | Self::OwnKeysUnknown => "UPSTREAM_UNAVAILABLE",
             Self::OutcomeUnknown(_) => "OUTCOME_UNKNOWN",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::RecordNotFound => "RECORD_NOT_FOUND",
@@ -233,6 +236,11 @@ impl Error {
                 "upstream forbids this to the gateway's own credentials: tell whoever runs the gateway"
             }
             Self::UpstreamUnavailable => "upstream can't be reached or fails: try again later",
+            Self::OwnKeysUnknown => {
+                "nothing was sent: the gateway could not find out yet which keys there are its own, \
+                 and changes none by its id until then; try again later, and see \
+                 AccessService.ListUpstreams"
+            }
             Self::OutcomeUnknown(_) => {
                 "upstream's answer was lost: the change may have been made; look before trying again"
             }

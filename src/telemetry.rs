@@ -93,6 +93,7 @@ struct Figures {
     loaded_at: Gauge,
     reload_failed: Gauge,
     restart_needed: Gauge,
+    own_keys: Family<PlaceLabels, Gauge>,
     checkpoint_size: Family<OutletLabels, Gauge>,
     checkpoint_failures: Family<OutletLabels, Counter>,
 }
@@ -117,6 +118,19 @@ struct MethodLabels {
 struct UpstreamLabels {
     upstream: String,
     status: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PlaceLabels {
+    upstream: String,
+}
+
+impl PlaceLabels {
+    fn of(upstream: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -199,6 +213,12 @@ impl Metrics {
             "How many settings have changed that take a restart",
             restart_needed.clone(),
         );
+        let own_keys = Family::default();
+        registry.register(
+            "own_keys_known",
+            "1 if the gateway knows its own keys at an upstream; until it does, it changes none there by its id",
+            own_keys.clone(),
+        );
         let (checkpoint_size, checkpoint_failures) = (Family::default(), Family::default());
         registry.register(
             "checkpoint_size",
@@ -226,6 +246,7 @@ impl Metrics {
             loaded_at,
             reload_failed,
             restart_needed,
+            own_keys,
             checkpoint_size,
             checkpoint_failures,
         }))
@@ -289,6 +310,17 @@ impl Metrics {
     pub fn configuration_refused(&self) {
         self.0.reloads.get_or_create(&REFUSED).inc();
         self.0.reload_failed.set(1);
+    }
+
+    /// Whether it is known which keys at an upstream are our own.
+    pub fn own_keys(&self, upstream: &str, are_known: bool) {
+        let figure = self.0.own_keys.get_or_create(&PlaceLabels::of(upstream));
+        figure.set(are_known.into());
+    }
+
+    /// There is no such upstream any more.
+    pub fn own_keys_forgotten(&self, upstream: &str) {
+        self.0.own_keys.remove(&PlaceLabels::of(upstream));
     }
 
     /// A checkpoint was sent out.

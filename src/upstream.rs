@@ -1,21 +1,24 @@
 //! Calls to one upstream: its client, credentials, limits and retries.
 //!
 //! A call needs a [`Permit`](crate::policy::Permit): there is no way to reach an
-//! upstream that no policy decided on. What comes back says whether upstream
+//! upstream that no policy decided on, but for the look for our own keys
+//! ([`masters`]), which nobody asks for. What comes back says whether upstream
 //! can have seen the request, because that decides what a caller may be told.
 //! This module knows no vendor.
 
 pub mod breaker;
 pub mod client;
 pub mod credentials;
+pub mod masters;
 pub mod rate_limit;
+mod redact;
 pub mod registry;
 pub mod retry;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use secrecy::SecretString;
 
 pub use client::{Client, Settings};
@@ -36,6 +39,8 @@ pub struct Request {
     pub repeatable: bool,
     /// A secret that the path holds: it is kept out of whatever upstream repeats.
     pub secret: Option<SecretString>,
+    /// Whether keygate sends it for itself, and upstream can see that it does.
+    pub for_itself: bool,
 }
 
 impl Request {
@@ -49,6 +54,7 @@ impl Request {
             route,
             body: None,
             secret: None,
+            for_itself: false,
         }
     }
 }
@@ -68,6 +74,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What upstream's clock showed, to the second.
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        let date = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(date).ok()
+    }
+
     /// Upstream's own id of the request, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {

@@ -29,7 +29,10 @@ impl Keygate {
         let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
             .arg("audit")
             .args(arguments)
-            .args(["--store", &format!("sqlite:{}", store.path().display())])
+            .args([
+                "--store",
+                &format!("sqlite:{}", store.path().unwrap().display()),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -44,17 +47,17 @@ impl Keygate {
             let mut text = String::new();
             out.read_to_string(&mut text).map(|_| text)
         });
-        let (mut resident, mut ended) = (0, None);
-        while ended.is_none() {
+        let mut resident = 0;
+        while child.try_wait().unwrap().is_none() {
             resident = resident.max(high_water(&status));
             thread::sleep(Duration::from_millis(2));
-            ended = child.try_wait().unwrap();
         }
+        let ended = child.wait().unwrap();
         let wall = clock.instant() - started;
         let mut text = printed.unwrap().join().unwrap().unwrap();
         complaint.read_to_string(&mut text).unwrap();
         Self {
-            succeeded: ended.unwrap().success(),
+            succeeded: ended.success(),
             text,
             wall,
             cpu: ended_cpu() - before,

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::ErrorCode;
 
-use super::Position;
+use super::{Position, postgres};
 
 /// Why a trail can't be opened, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -16,17 +16,21 @@ pub enum Error {
     /// The setting names no store that there is. Only its scheme is told: the
     /// rest may hold a password.
     #[error(
-        "`{scheme}` is not a kind of audit store; write `sqlite:` and the path of a file, as in `sqlite:trail.db`"
+        "`{scheme}` is not a kind of audit store; write `sqlite:` and the path of a file, as in `sqlite:trail.db`, or `postgres://user@host/database`"
     )]
     UnknownStore {
         /// What stands before the first `:`, or the whole setting if there is none.
         scheme: String,
     },
-    /// The setting asks for PostgreSQL.
-    #[error(
-        "the audit store `postgres://` is not built in yet; write `sqlite:` and the path of a file"
-    )]
-    PostgresNotBuiltIn,
+    /// The setting names no server of PostgreSQL.
+    #[error(transparent)]
+    Url(#[from] postgres::Fault),
+    /// The store in PostgreSQL can't be used.
+    #[error(transparent)]
+    Postgres(#[from] Box<postgres::Error>),
+    /// The store has been away for too long to be waited for. It may come back.
+    #[error("the audit store is away, and nothing is done that can't be recorded")]
+    Away(#[source] Arc<Error>),
     /// The setting names no file.
     #[error("the audit store `sqlite:` names no file on disk; write it as in `sqlite:trail.db`")]
     NoFile,
@@ -98,7 +102,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file can't be made, opened or synced.
-    #[error("{}: the audit trail's file can't be {action}", path.display())]
+    #[error("{}: the audit trail's file can't be {action}: {}", path.display(), Advice::from(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -201,6 +205,17 @@ impl fmt::Display for Advice {
     }
 }
 
+impl From<&io::Error> for Advice {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::CannotOpen,
+            _ => Self::Io,
+        }
+    }
+}
+
 impl From<&rusqlite::Error> for Advice {
     fn from(error: &rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
@@ -219,7 +234,30 @@ impl From<&rusqlite::Error> for Advice {
     }
 }
 
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Box::new(error).into()
+    }
+}
+
 impl Error {
+    /// Whether it may be over by itself, and nothing was written.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Postgres(it) if it.is_passing())
+    }
+
+    /// Whether there is no space left. Then nothing was written, and what has its
+    /// space already can still be.
+    pub(super) fn is_full(&self) -> bool {
+        let advice = match self {
+            Self::Database { advice, .. } => *advice,
+            Self::File { source, .. } => Advice::from(source),
+            _ => return false,
+        };
+        advice == Advice::DiskFull
+    }
+
     /// Says of an error of SQLite which file it is about and what was tried.
     pub(super) fn database(path: &Path, action: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| {

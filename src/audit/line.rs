@@ -42,6 +42,25 @@ pub fn line(record: &Record) -> String {
     line
 }
 
+/// JSON that says the same, without characters that control a terminal or change
+/// how others are shown.
+#[must_use]
+pub fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_invisible(c) {
+            // as JSON names characters: by their UTF-16
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string can't fail.
+                let _ = write!(plain, "\\u{unit:04x}");
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
 fn denial<'a>(record: &Record, value: Option<&'a str>) -> Option<&'a str> {
     value.filter(|_| record.kind == Kind::Denied)
 }
@@ -132,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::audit::{Caller, Outcome, Resource};
+    use crate::audit::{Caller, Finding, Outcome, Resource};
 
     fn record(kind: Kind, subject: &str, name: &str) -> Record {
         Record {
@@ -172,6 +191,9 @@ mod tests {
                 "PERMISSION_DENIED POLICY_DENIED permission=api_keys_write rule=default"
             )
         );
+        let mut one = record(Kind::Reconciled, "carol", "x");
+        one.finding = Some(Finding::NotApplied);
+        assert!(line(&one).contains("Z  not_applied  carol  "));
     }
 
     #[test]
@@ -186,6 +208,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_without_controls_says_the_same(
+            text: String,
+            more in "[\u{7f}-\u{9f}\u{202e}\u{e0041}]*",
+        ) {
+            let json = serde_json::to_string(&(text + &more)).unwrap();
+            let plain = plain_json(&json);
+            prop_assert!(!plain.chars().any(is_invisible));
+            let (one, other): (String, String) =
+                (serde_json::from_str(&json).unwrap(), serde_json::from_str(&plain).unwrap());
+            prop_assert_eq!(one, other);
+        }
+
         #[test]
         fn it_is_one_line_without_controls(subject: String, name: String) {
             let one = line(&record(Kind::Refused, &subject, &name));

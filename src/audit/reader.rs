@@ -20,6 +20,7 @@ const PAGE: usize = 512;
 #[derive(Debug)]
 pub struct Reader {
     view: Box<dyn View>,
+    origin: String,
     fingerprinter: Option<Fingerprinter>,
 }
 
@@ -77,6 +78,7 @@ impl Reader {
         let fingerprinter = view.fingerprinter()?;
         Ok(Self {
             view,
+            origin: settings.origin.clone(),
             fingerprinter,
         })
     }
@@ -156,12 +158,13 @@ impl Reader {
         self.view.checkpoint(origin)
     }
 
-    /// The outcomes `unknown` that nothing has settled yet, in their order.
+    /// The outcomes `unknown` that nothing has settled yet and that this replica is
+    /// to settle, in their order.
     ///
     /// # Errors
     /// [`Error`] if the trail can't be read.
     pub fn unresolved(&self) -> Result<Vec<Stored>, Error> {
-        let kept = self.view.unresolved()?;
+        let kept = self.view.unresolved(Some(&self.origin))?;
         kept.into_iter().map(|it| self.stored(it)).collect()
     }
 

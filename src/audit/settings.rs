@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use super::{Error, note::Signer};
+use super::{Error, note::Signer, postgres};
 
 /// The origin of a trail whose settings name none.
 pub const ORIGIN: &str = "keygate";
@@ -33,33 +33,21 @@ impl Settings {
     }
 }
 
-/// Where records are kept, read from `sqlite:PATH`.
+/// Where records are kept: `sqlite:PATH`, or `postgres://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A SQLite database in this file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, for several replicas.
+    Postgres(Box<postgres::Location>),
 }
 
 impl Location {
-    /// The same place, with a relative path taken from `folder`.
-    #[must_use]
-    pub fn within(self, folder: &Path) -> Self {
-        let Self::Sqlite(path) = self;
-        Self::Sqlite(folder.join(path))
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        let Self::Sqlite(path) = self;
-        path
-    }
-}
-
-impl FromStr for Location {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
+    /// Reads it. Relative paths are taken from `folder`.
+    ///
+    /// # Errors
+    /// [`Error`] if it is no place that there can be.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Error> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
             "sqlite" => {
@@ -67,13 +55,34 @@ impl FromStr for Location {
                 if path.is_empty() || path.starts_with(':') || path.ends_with('/') {
                     return Err(Error::NoFile);
                 }
-                Ok(Self::Sqlite(path.into()))
+                Ok(Self::Sqlite(folder.join(path)))
             }
-            "postgres" | "postgresql" => Err(Error::PostgresNotBuiltIn),
+            "postgres" | "postgresql" => {
+                let location = postgres::Location::parse(text, folder)?;
+                Ok(Self::Postgres(Box::new(location)))
+            }
             _ => Err(Error::UnknownStore {
                 scheme: scheme.to_owned(),
             }),
         }
+    }
+
+    /// The file, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+/// Relative paths are taken from where the process is.
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text, Path::new(""))
     }
 }
 
@@ -82,27 +91,15 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> PathBuf {
-        text.parse::<Location>().unwrap().path().to_owned()
+        let location = Location::parse(text, Path::new("/etc/keygate")).unwrap();
+        location.path().unwrap().to_owned()
     }
 
     #[test]
     fn a_path_follows_the_scheme() {
-        assert_eq!(path("sqlite:trail.db"), Path::new("trail.db"));
+        assert_eq!(path("sqlite:trail.db"), Path::new("/etc/keygate/trail.db"));
         assert_eq!(path("sqlite:/var/lib/t.db"), Path::new("/var/lib/t.db"));
         assert_eq!(path("sqlite:///var/lib/t.db"), Path::new("/var/lib/t.db"));
-    }
-
-    #[test]
-    fn a_relative_path_is_taken_from_the_folder() {
-        let within = |text: &str| {
-            let location: Location = text.parse().unwrap();
-            location.within(Path::new("/etc/keygate"))
-        };
-        assert_eq!(
-            within("sqlite:trail.db").path(),
-            Path::new("/etc/keygate/trail.db")
-        );
-        assert_eq!(within("sqlite:/t.db").path(), Path::new("/t.db"));
     }
 
     #[test]
@@ -114,11 +111,16 @@ mod tests {
             "sqlite::memory:",
             "sqlite:folder/",
             "mysql://user:hunter2@db/x",
-            "postgres://user:hunter2@db/x",
+            "postgres://user:hunter2@db",
         ] {
-            let error = text.parse::<Location>().unwrap_err().to_string();
+            let error = Location::parse(text, Path::new(""))
+                .unwrap_err()
+                .to_string();
             assert!(!error.contains("hunter2"), "{error}");
-            assert!(error.contains("sqlite:"), "{error}");
+            assert!(
+                error.contains("sqlite:") || error.contains("postgres:"),
+                "{error}"
+            );
         }
     }
 }

@@ -4,19 +4,24 @@
 //! place in the tree, and gives them back to whoever reads ([`View`]). It knows no
 //! queue and no thread, and decides nothing about a record.
 
-use std::{collections::HashMap, fmt, time::SystemTime};
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use zeroize::Zeroizing;
 
 use super::{
-    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Order, Outcome, Owner, Position,
-    Projection, Record, Settings,
+    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Location, Order, Outcome, Owner,
+    Position, Projection, Record, Settings,
     checkpoint::Signed,
     record,
     tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
 };
-use crate::random::Random;
+use crate::{clock::Clock, random::Random};
 
+pub mod postgres;
 pub(super) mod sqlite;
 
 /// A trail that is open for writing.
@@ -29,7 +34,22 @@ pub(super) trait Store: fmt::Debug + Send {
 
     /// Writes a batch in one synced transaction, or nothing of it, and says where
     /// the first of its records is. The others follow it.
-    fn write(&mut self, batch: &Batch) -> Result<Position, Error>;
+    ///
+    /// An error that says that there is no room ([`Error::is_full`]) leaves
+    /// everything as it was, and room for what is owed.
+    ///
+    /// After an error that [passes](Error::is_passing) the same batch is written
+    /// again, and nothing else. What has become known meanwhile may change it.
+    fn write(&mut self, batch: &mut Batch) -> Result<Position, Error>;
+
+    /// The store as one that may go and come back; `None` if it is none.
+    fn remote(&mut self) -> Option<&mut dyn Remote> {
+        None
+    }
+
+    /// Looks after what is written, when nobody waits for it, and whether it is
+    /// still there and can be written to.
+    fn watch(&mut self, debt: Debt) -> Result<(), Error>;
 
     /// Reads what is written here, beside the writer.
     fn view(&self) -> Result<Box<dyn View>, Error>;
@@ -38,15 +58,48 @@ pub(super) trait Store: fmt::Debug + Send {
     fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// A store that may go and come back.
+pub(super) trait Remote {
+    /// How long it may be away before nobody waits for it any more.
+    fn patience(&self) -> Duration;
+
+    /// Looks after it: whether it is still there, and whether others have left
+    /// intents behind that have no terminal record, which nobody else ends until the
+    /// next call. These are handed over.
+    fn attend(&mut self) -> Result<Vec<Record>, Error>;
+}
+
 /// Opens the store that the settings name, and makes it if there is none.
-pub(super) fn open(settings: &Settings) -> Result<Box<dyn Store>, Error> {
-    let path = settings.store.path();
-    Ok(Box::new(sqlite::Sqlite::open(path, &settings.origin)?))
+pub(super) fn open(
+    settings: &Settings,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Box<dyn Store>, Error> {
+    let origin = &settings.origin;
+    Ok(match &settings.store {
+        Location::Sqlite(path) => Box::new(sqlite::Sqlite::open(path, origin)?),
+        Location::Postgres(it) => Box::new(postgres::Postgres::open(it, origin, clock, random)?),
+    })
 }
 
 /// Opens what the settings name to read it.
 pub(super) fn view(settings: &Settings) -> Result<Box<dyn View>, Error> {
-    Ok(Box::new(sqlite::view::View::open(settings.store.path())?))
+    Ok(match &settings.store {
+        Location::Sqlite(path) => Box::new(sqlite::view::View::open(path)?),
+        Location::Postgres(it) => Box::new(postgres::view::View::open(it)?),
+    })
+}
+
+/// Brings the tables of a store to the newest version, and gives a role what serving
+/// needs. The versions before and after; `None` if the store has none to speak of.
+///
+/// # Errors
+/// [`Error`] if that can't be done.
+pub fn migrate(location: &Location, role: Option<&str>) -> Result<Option<(i64, i64)>, Error> {
+    match location {
+        Location::Sqlite(_) => Ok(None),
+        Location::Postgres(it) => postgres::migrate(it, role).map(Some),
+    }
 }
 
 /// What is written in one piece.
@@ -64,6 +117,19 @@ pub(super) struct Batch {
     pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
     /// The tree with all of them in it.
     pub(super) tree: Frontier,
+    /// The outcomes that are to come when it is written.
+    pub(super) debt: Debt,
+    /// Whether all of it was owed, and has its room already.
+    pub(super) is_owed: bool,
+}
+
+/// Outcomes of which the intents are written: there has to be room for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Debt {
+    /// How many.
+    pub(super) records: u64,
+    /// How much their intents say, in bytes.
+    pub(super) bytes: u64,
 }
 
 /// A record of which nothing is to stay but its hash, its time, its kind and the id
@@ -105,6 +171,15 @@ pub(super) enum Step {
     Settles,
     /// Nothing was ever open.
     None,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
+            record: row.record,
+            projections: row.projections,
+        }
+    }
 }
 
 impl Step {
@@ -203,8 +278,9 @@ pub(super) trait View: fmt::Debug + Send {
         limit: usize,
     ) -> Result<Vec<Kept>, Error>;
 
-    /// The outcomes `unknown` that nothing has settled yet, in their order.
-    fn unresolved(&self) -> Result<Vec<Kept>, Error>;
+    /// The outcomes `unknown` that nothing has settled yet, in their order: all, or
+    /// those that whoever writes as an origin is to settle.
+    fn unresolved(&self, of: Option<&str>) -> Result<Vec<Kept>, Error>;
 
     /// Has everything that is read from now on be of one state of the trail.
     fn freeze(&self) -> Result<(), Error>;

@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::{
@@ -15,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
-    Entry, Error, Fingerprint, Fingerprinter, Kind, Outcome, Owner, Position, Reader, Receipt,
+    Availability, Entry, Error, Fingerprint, Fingerprinter, Kind, Owner, Position, Reader, Receipt,
     Record, Settings,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     owners::{self, Question},
     reading::Readers,
-    store::{self, Batch, Hashed, Store, View},
+    store::{self, Batch, Hashed, Step, Store, View},
     tree::{Frontier, proof},
     writer::{self, Command, Ended, Failure, Waiter, Writer},
 };
@@ -39,6 +41,9 @@ pub struct Appended {
     pub receipts: Vec<Receipt>,
 }
 
+/// How often the trail is looked after while nothing is written.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// How many questions about owners may wait.
 const QUESTIONS: usize = 1024;
 
@@ -49,6 +54,7 @@ pub struct Trail(Arc<Inner>);
 struct Inner {
     settings: Settings,
     head: watch::Receiver<Frontier>,
+    availability: watch::Receiver<Availability>,
     queue: mpsc::Sender<Command>,
     questions: mpsc::Sender<Question>,
     readers: Readers,
@@ -71,7 +77,7 @@ impl Trail {
     /// # Errors
     /// [`Error`] if the trail is in use, is not a trail, or can't be written.
     pub fn open(settings: &Settings, clock: Clock, random: Random) -> Result<Self, Error> {
-        let store = store::open(settings)?;
+        let store = store::open(settings, &clock, &random)?;
         Self::start(store, settings.clone(), clock, random)
     }
 
@@ -85,27 +91,24 @@ impl Trail {
         let reading = store.view()?;
         let mut tree = reading.tree(&settings.origin)?;
         hold_against_checkpoint(&*reading, &settings, &tree)?;
-        let unknown = store.open_intents()?.into_iter().map(|intent| {
-            let now = clock.now();
-            let id = random.uuid_at(now).to_string();
-            Entry::from(Record {
-                outcome: Some(Outcome::Unknown),
-                code: Some("UNKNOWN".to_owned()),
-                reason: Some("OUTCOME_UNKNOWN".to_owned()),
-                ..intent.next(Kind::Outcome, id, now)
-            })
-        });
-        let batch = Batch::new(&tree, unknown, Vec::new())?;
+        let left = store.open_intents()?;
+        let unknown = left.iter().map(|it| writer::unknown(it, &clock, &random));
+        let mut batch = Batch::new(&tree, unknown, Vec::new())?;
         if !batch.rows.is_empty() {
-            store.write(&batch)?;
+            store.write(&mut batch)?;
             tree = batch.tree;
         }
 
         let (head, followed) = watch::channel(tree);
+        let (availability, available) = watch::channel(Availability::default());
         let writer = Writer {
             store,
             head,
             signer: settings.signer.clone(),
+            availability,
+            clock: clock.clone(),
+            random: random.clone(),
+            debts: Debts::default(),
         };
         let (queue, commands) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(QUESTIONS);
@@ -127,6 +130,7 @@ impl Trail {
         Ok(Self(Arc::new(Inner {
             settings,
             head: followed,
+            availability: available,
             queue,
             questions,
             readers: Readers::default(),
@@ -155,6 +159,7 @@ impl Trail {
         Ok(Self(Arc::new(Inner {
             settings: settings.clone(),
             head: watch::channel(Frontier::default()).1,
+            availability: watch::channel(Availability::default()).1,
             queue: mpsc::channel(1).0,
             questions: mpsc::channel(1).0,
             readers: Readers::default(),
@@ -214,7 +219,9 @@ impl Trail {
 
     async fn write(&self, entries: Vec<Entry>, receipts: bool) -> Result<Appended, Error> {
         let inner = &*self.0;
-        if inner.failure.get().is_some() {
+        // what it comes to is for the writer to say
+        let may_be_owed = || entries.iter().all(|it| it.record.kind == Kind::Outcome);
+        if inner.failure.get().is_some() && !(inner.failure.pays() && may_be_owed()) {
             return Err(inner.failure.refusal());
         }
         if !inner.keeps {
@@ -222,6 +229,17 @@ impl Trail {
                 position: Position(0),
                 receipts: Vec::new(),
             });
+        }
+        if let Some(refusal) = self.away() {
+            // of what may have been changed upstream, the end is written in the end
+            let is_outcome = |Entry { record: it, .. }: &Entry| {
+                let step = Step::of(it.kind, it.effect.as_deref(), it.outcome);
+                it.kind == Kind::Outcome && matches!(step, Step::Ends | Step::EndsUnknown)
+            };
+            if entries.iter().all(is_outcome) {
+                self.append_detached(entries);
+            }
+            return Err(refusal);
         }
         let (acknowledge, acknowledged) = oneshot::channel();
         let waiter = Waiter {
@@ -233,7 +251,23 @@ impl Trail {
             return Err(inner.failure.refusal());
         }
         let appended = acknowledged.await.ok().and_then(|it| it.appended());
-        appended.ok_or_else(|| inner.failure.refusal())
+        appended.ok_or_else(|| {
+            let away = self.away().filter(|_| inner.failure.get().is_none());
+            away.unwrap_or_else(|| inner.failure.refusal())
+        })
+    }
+
+    /// Why nothing can be recorded for now, and nothing is to be begun; `None` if
+    /// something can, or it may be worth waiting.
+    #[must_use]
+    pub fn away(&self) -> Option<Error> {
+        self.0.availability.borrow().away()
+    }
+
+    /// Whether the store can be reached, as it changes.
+    #[must_use]
+    pub fn availability(&self) -> watch::Receiver<Availability> {
+        self.0.availability.clone()
     }
 
     /// Appends entries that nobody can wait for, as when a call is dropped. It never
@@ -333,6 +367,22 @@ impl Trail {
     #[must_use]
     pub fn fingerprints(&self, secret: &str) -> Vec<Fingerprint> {
         self.0.fingerprinter.all(secret)
+    }
+
+    /// Sees to it that the trail fails within a second when its files are gone or
+    /// can't be written to, also while nothing is written. It ends with the trail.
+    pub async fn watch(&self) {
+        let queue = self.0.queue.downgrade();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some(queue) = queue.upgrade() else {
+                return;
+            };
+            // a queue that is full has a writer who looks by itself
+            if let Err(TrySendError::Closed(_)) = queue.try_send(Command::Watch) {
+                return;
+            }
+        }
     }
 
     /// Is cancelled when the trail fails. Cancelling it changes nothing here.

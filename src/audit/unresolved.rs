@@ -1,6 +1,6 @@
 //! The calls of which nobody knows yet what they did.
 
-use super::{Error, Filter, Kind, Order, Position, Query, Reader, Record, Stored, Trail};
+use super::{Error, Filter, Kind, Order, Position, Query, Reader, Record, Trail};
 
 /// A call of which nobody knows what it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,18 +15,16 @@ pub struct Unresolved {
 
 impl Trail {
     /// The outcomes `unknown` that nothing has settled, in their order, with their
-    /// intents; only those behind a position, if one is given.
+    /// intents; only those behind a position, if one is given. Other replicas that
+    /// write to the same store look after their own.
     ///
     /// # Errors
     /// [`Error`] if the trail can't be read.
     pub async fn unresolved(&self, after: Option<Position>) -> Result<Vec<Unresolved>, Error> {
-        let is_own = |it: &Stored, origin: &str| it.origin == origin;
-        let origin = self.settings().origin.clone();
         self.read(move |reader| {
             let mut intents = Intents::default();
             let all = reader.unresolved()?.into_iter();
-            // whoever else writes to the same store looks after its own
-            let new = all.filter(|it| is_own(it, &origin) && Some(it.position) > after);
+            let new = all.filter(|it| Some(it.position) > after);
             new.map(|it| {
                 Ok(Unresolved {
                     position: it.position,

@@ -159,7 +159,7 @@ pub fn verify(
     report.findings.append(&mut said.findings);
     report.untold += said.untold;
     // the first record first; what is about none comes last
-    let place = |it: &Finding| (it.origin.clone(), it.record.unwrap_or(u64::MAX));
+    let place = |it: &Finding| (it.record.is_none(), it.origin.clone(), it.record);
     report.findings.sort_by_key(place);
     let told = report.findings.len().min(MOST);
     report.untold += report.findings.drain(told..).count() as u64;

@@ -2,26 +2,42 @@
 //! one transaction with one sync, and then acknowledges all of it.
 //!
 //! It never waits for more to come: what arrives during a sync is the next batch.
+//!
+//! The first failure is final. If it is that the disk is full, nothing new is
+//! accepted any more, but the outcomes of intents that are written still are: there
+//! is room for them.
+//!
+//! A store that may go and come back ([`Remote`](super::store::Remote)) is waited
+//! for. Whoever waits for longer than it has patience is refused; what was queued by
+//! then is written all the same when it is back.
 
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appended, Entry, Error, Position, Receipt,
+    Appended, Entry, Error, Kind, Outcome, Position, Receipt, Record,
     checkpoint::{Checkpoint, Signed},
+    debts::Debts,
     note::Signer,
     store::{Batch, Row, Store},
     tree::{Frontier, proof},
     upkeep::Upkeep,
 };
+use crate::{clock::Clock, random::Random};
 
 /// The most commands in one transaction, which bounds how long the first waits.
 const BATCH: usize = 1024;
+
+/// The shortest and the longest time between two attempts to write to a store that
+/// is away.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What is asked of the thread.
 #[derive(Debug)]
@@ -30,6 +46,8 @@ pub(super) enum Command {
     Append(Vec<Entry>, Option<Waiter>),
     /// Keep this checkpoint, which was sent out.
     Keep(Signed),
+    /// See whether everything is as it should be.
+    Watch,
     /// Do this, all or nothing of it, and tell.
     Tend(Upkeep, oneshot::Sender<()>),
     /// Write what came before, then end.
@@ -93,6 +111,11 @@ impl Failure {
         self.signal.cancel();
     }
 
+    /// Whether what is owed is still accepted.
+    pub(super) fn pays(&self) -> bool {
+        self.cause.get().is_none_or(|it| it.is_full())
+    }
+
     pub(super) fn get(&self) -> Option<Arc<Error>> {
         self.cause.get().cloned()
     }
@@ -105,6 +128,47 @@ impl Failure {
     pub(super) fn refusal(&self) -> Error {
         self.get().map_or(Error::Closed, Error::Failed)
     }
+}
+
+/// Whether the store can be reached.
+#[derive(Clone, Debug, Default)]
+pub enum Availability {
+    /// It can, as far as is known.
+    #[default]
+    Here,
+    /// It can't, for this reason. It is waited for.
+    Missed(Arc<Error>),
+    /// It is not waited for any more. It may come back.
+    Away(Arc<Error>),
+}
+
+impl Availability {
+    /// Whether it can be reached.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
+    }
+
+    /// Why nothing can be recorded for now; `None` if it may be worth waiting.
+    #[must_use]
+    pub fn away(&self) -> Option<Error> {
+        match self {
+            Self::Here | Self::Missed(_) => None,
+            Self::Away(cause) => Some(Error::Away(cause.clone())),
+        }
+    }
+}
+
+/// The outcome of an intent that nobody will ever end otherwise.
+pub(super) fn unknown(intent: &Record, clock: &Clock, random: &Random) -> Entry {
+    let now = clock.now();
+    let id = random.uuid_at(now).to_string();
+    Entry::from(Record {
+        outcome: Some(Outcome::Unknown),
+        code: Some("UNKNOWN".to_owned()),
+        reason: Some("OUTCOME_UNKNOWN".to_owned()),
+        ..intent.next(Kind::Outcome, id, now)
+    })
 }
 
 /// Writes until the trail is closed, or fails. The first failure is final.
@@ -145,6 +209,61 @@ pub(super) struct Writer {
     /// The tree with all that is committed: told to whoever makes checkpoints.
     pub(super) head: watch::Sender<Frontier>,
     pub(super) signer: Option<Signer>,
+    pub(super) debts: Debts,
+    pub(super) availability: watch::Sender<Availability>,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+}
+
+/// What is to be written in one piece, and who waits for it.
+type Piece = (Vec<Entry>, Option<Waiter>);
+
+/// What has been taken from the queue.
+#[derive(Debug, Default)]
+struct Taken {
+    pieces: Vec<Piece>,
+    checkpoints: Vec<Signed>,
+    upkeep: Vec<(Upkeep, oneshot::Sender<()>)>,
+    watch: bool,
+    close: bool,
+}
+
+impl Taken {
+    /// Whether there is something to be written.
+    fn any(&self) -> bool {
+        !(self.pieces.is_empty() && self.checkpoints.is_empty() && self.upkeep.is_empty())
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(entries, waiter) => self.pieces.push((entries, waiter)),
+            Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
+            Command::Watch => self.watch = true,
+            Command::Tend(what, done) => self.upkeep.push((what, done)),
+            Command::Close => self.close = true,
+        }
+    }
+}
+
+/// What comes next, and what has come while a store was away.
+struct Coming<'a> {
+    queue: &'a mut mpsc::Receiver<Command>,
+    held: &'a mut Taken,
+}
+
+/// What was not written, and why.
+struct Unwritten {
+    error: Box<Error>,
+    pieces: Vec<Piece>,
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self {
+            error: Box::new(error),
+            pieces: Vec::new(),
+        }
+    }
 }
 
 impl Writer {
@@ -154,50 +273,81 @@ impl Writer {
         failure: &Failure,
     ) -> Result<(), Error> {
         let mut commands = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            let mut entries = Vec::with_capacity(commands.len());
-            let (mut waiting, mut checkpoints) = (Vec::new(), Vec::new());
-            let mut upkeep = Vec::new();
-            for command in commands.drain(..) {
-                match command {
-                    Command::Append(more, waiter) => {
-                        let of = entries.len()..entries.len() + more.len();
-                        waiting.extend(waiter.map(|it| (it, of)));
-                        entries.extend(more);
-                    }
-                    Command::Keep(checkpoint) => checkpoints.push(checkpoint),
-                    Command::Tend(what, done) => upkeep.push((what, done)),
-                    // What is queued already is written all the same.
-                    Command::Close => queue.close(),
-                }
+        let mut held = Taken::default();
+        while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            let mut taken = std::mem::take(&mut held);
+            commands.drain(..).for_each(|it| taken.take(it));
+            if taken.close {
+                // What is queued already is written all the same.
+                queue.close();
             }
-            if !entries.is_empty() || !checkpoints.is_empty() {
-                match self.write(entries, checkpoints, &waiting) {
-                    Ok(appended) => {
-                        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
-                        Acknowledgement::send(waiters.zip(appended).collect());
-                    }
-                    Err(error) => {
-                        // Before the waiters are dropped, which tells them to look.
-                        failure.set(error);
-                        return Ok(());
-                    }
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut held,
+            };
+            let written = self.work(taken, coming);
+            let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
+            if let Err(Unwritten { error, pieces }) = written {
+                let pays = error.is_full();
+                // Before the waiters are dropped, which tells them to look.
+                failure.set(*error);
+                if pays {
+                    self.pay(pieces, queue);
                 }
-            }
-            for (what, done) in upkeep {
-                if let Err(error) = self.tend(what) {
-                    failure.set(error);
-                    return Ok(());
-                }
-                // Whoever asked for it may have gone.
-                let _ = done.send(());
+                return Ok(());
             }
         }
         self.store.close()
     }
 
+    /// Does what was taken from the queue.
+    fn work(&mut self, taken: Taken, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        coming.held.close = taken.close;
+        if !taken.pieces.is_empty() || !taken.checkpoints.is_empty() {
+            self.write(taken.pieces, taken.checkpoints, &mut coming)?;
+        }
+        for (what, done) in taken.upkeep {
+            self.tend(what, &mut coming)?;
+            // Whoever asked for it may have gone.
+            let _ = done.send(());
+        }
+        if taken.watch {
+            let left = self.attend()?;
+            if !left.is_empty() {
+                coming.held.pieces.push((left, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is owed, and nothing else, until that is done, or can't be.
+    fn pay(mut self, mut pieces: Vec<Piece>, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(BATCH);
+        loop {
+            pieces.retain(|(entries, _)| self.debts.covers(entries));
+            let coming = Coming {
+                queue: &mut queue,
+                held: &mut Taken::default(),
+            };
+            if !pieces.is_empty() && self.write_owed(pieces, coming).is_err() {
+                return;
+            }
+            if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
+                return;
+            }
+            pieces = Vec::new();
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(entries, waiter) => pieces.push((entries, waiter)),
+                    Command::Keep(_) | Command::Watch | Command::Tend(..) => {}
+                    Command::Close => queue.close(),
+                }
+            }
+        }
+    }
+
     /// Does what is done to a trail beside appending calls' records.
-    fn tend(&mut self, upkeep: Upkeep) -> Result<(), Error> {
+    fn tend(&mut self, upkeep: Upkeep, coming: &mut Coming<'_>) -> Result<(), Error> {
         let (entry, removals, fingerprint_key) = match upkeep {
             Upkeep::Remove(removals) => (None, removals, None),
             Upkeep::Rotate(entry, key) => (Some(*entry), Vec::new(), Some(key)),
@@ -206,26 +356,162 @@ impl Writer {
         let mut batch = Batch::new(&before, entry, Vec::new())?;
         batch.removals = removals;
         batch.fingerprint_key = fingerprint_key;
-        self.store.write(&batch)?;
+        batch.debt = self.debts.with(&batch);
+        self.commit(&mut batch, &mut [], coming)?;
         if !batch.rows.is_empty() {
             self.head.send_replace(batch.tree);
         }
         Ok(())
     }
 
-    /// Writes a batch, and says what each of its waiters is to be told.
+    /// Writes a batch and tells those who wait. What was not written comes back.
     fn write(
         &mut self,
-        entries: Vec<Entry>,
+        pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
-        waiting: &[(Waiter, Range<usize>)],
-    ) -> Result<Vec<Appended>, Error> {
+        coming: &mut Coming<'_>,
+    ) -> Result<(), Unwritten> {
+        self.write_batch(pieces, checkpoints, false, coming)
+    }
+
+    /// The same for what is owed, for which there is room.
+    fn write_owed(&mut self, pieces: Vec<Piece>, mut coming: Coming<'_>) -> Result<(), Unwritten> {
+        self.write_batch(pieces, Vec::new(), true, &mut coming)
+    }
+
+    fn write_batch(
+        &mut self,
+        pieces: Vec<Piece>,
+        checkpoints: Vec<Signed>,
+        is_owed: bool,
+        coming: &mut Coming<'_>,
+    ) -> Result<(), Unwritten> {
+        let (mut entries, mut waiting) = (Vec::with_capacity(pieces.len()), Vec::new());
+        for (more, waiter) in pieces {
+            waiting.push((waiter, entries.len()..entries.len() + more.len()));
+            entries.extend(more);
+        }
         let before = self.head.borrow().clone();
-        let batch = Batch::new(&before, entries, checkpoints)?;
-        let first = self.store.write(&batch)?;
+        let batch = Batch::new(&before, entries, checkpoints);
+        let mut batch = batch?;
+        batch.debt = self.debts.with(&batch);
+        batch.is_owed = is_owed;
+        let first = match self.commit(&mut batch, &mut waiting, coming) {
+            Ok(first) => first,
+            Err(error) => {
+                let mut entries = batch.rows.into_iter().map(Entry::from);
+                let pieces = waiting
+                    .into_iter()
+                    .map(|(waiter, of)| (entries.by_ref().take(of.len()).collect(), waiter));
+                return Err(Unwritten {
+                    pieces: pieces.collect(),
+                    error: Box::new(error),
+                });
+            }
+        };
+        self.debts.written(&batch);
+        let waiting = waiting.into_iter();
+        let waiting: Vec<_> = waiting.filter_map(|(it, of)| Some((it?, of))).collect();
+        let appended = self.appended(&batch, before, first, &waiting);
+        self.head.send_replace(batch.tree);
+        let waiters = waiting.into_iter().map(|(it, _)| it.acknowledge);
+        Acknowledgement::send(waiters.zip(appended).collect());
+        Ok(())
+    }
+
+    /// Writes a batch. Where the store is away for too long, whoever waits is refused,
+    /// and what else comes by then is held.
+    fn commit(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut [(Option<Waiter>, Range<usize>)],
+        coming: &mut Coming<'_>,
+    ) -> Result<Position, Error> {
+        let mut outage: Option<(Instant, Duration)> = None;
+        loop {
+            let error = match self.store.write(batch) {
+                Ok(first) => {
+                    self.here();
+                    return Ok(first);
+                }
+                Err(error) if error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let now = self.clock.instant();
+            let (since, pause) = outage.get_or_insert((now, BACKOFF.0));
+            let remote = self.store.remote();
+            let patience = remote.map_or(Duration::ZERO, |it| it.patience());
+            if now.saturating_duration_since(*since) < patience {
+                self.missed(error, Availability::Missed);
+            } else if coming.held.close {
+                return Err(error);
+            } else {
+                self.missed(error, Availability::Away);
+                // what they wanted to be written is written all the same
+                waiting.iter_mut().for_each(|(waiter, _)| *waiter = None);
+                while let Ok(command) = coming.queue.try_recv() {
+                    coming.held.take(command);
+                }
+                let held = coming.held.pieces.iter_mut();
+                held.for_each(|(_, waiter)| *waiter = None);
+            }
+            thread::sleep(*pause);
+            *pause = (*pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Looks after the store. Gives what is to be written of what others have left.
+    fn attend(&mut self) -> Result<Vec<Entry>, Error> {
+        let Some(store) = self.store.remote() else {
+            return Ok(Vec::new());
+        };
+        match store.attend() {
+            Ok(left) => {
+                self.here();
+                let entries = left.iter().map(|it| unknown(it, &self.clock, &self.random));
+                Ok(entries.collect())
+            }
+            Err(error) if error.is_passing() => {
+                self.missed(error, Availability::Missed);
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn here(&self) {
+        self.availability.send_if_modified(|it| {
+            let was_here = it.is_here();
+            *it = Availability::Here;
+            !was_here
+        });
+    }
+
+    fn missed(&self, error: Error, how: fn(Arc<Error>) -> Availability) {
+        let error = Arc::new(error);
+        self.availability.send_if_modified(|it| {
+            let next = how(error);
+            let changed = std::mem::discriminant(it) != std::mem::discriminant(&next);
+            // nobody waits again for what has been given up, until it is back
+            if changed && !matches!(it, Availability::Away(_)) {
+                *it = next;
+                return true;
+            }
+            false
+        });
+    }
+
+    /// What those are to be told who wait for parts of a batch.
+    fn appended(
+        &self,
+        batch: &Batch,
+        before: Frontier,
+        first: Position,
+        waiting: &[(Waiter, Range<usize>)],
+    ) -> Vec<Appended> {
         let receipts = waiting.iter().any(|(it, _)| it.receipts);
         let signer = self.signer.as_ref().filter(|_| receipts);
-        let vouching = signer.map(|it| Vouching::new(it, before, &batch));
+        let vouching = signer.map(|it| Vouching::new(it, before, batch));
         let appended = waiting.iter().map(|(waiter, of)| {
             let rows = batch.rows.get(of.clone()).unwrap_or_default();
             let receipts = match &vouching {
@@ -235,9 +521,7 @@ impl Writer {
             let position = Position(first.0 + of.start as u64);
             Appended { position, receipts }
         });
-        let appended = appended.collect();
-        self.head.send_replace(batch.tree);
-        Ok(appended)
+        appended.collect()
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
-
-use super::{Caller, Error, Issuer, Reason};
+use super::{
+    Caller, Error, Issuer, Reason,
+    strict_json::{Json, Object},
+};
 
 /// The last second of the year 9999. What is later was not meant: milliseconds
 /// in place of seconds, as a rule, and a token that would never end.
@@ -15,13 +16,13 @@ const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
 
 /// The issuer, whose keys are then to be used: the one claim that is read
 /// before the signature is verified.
-pub(super) fn issuer(payload: &Map<String, Value>) -> Result<&str, Reason> {
+pub(super) fn issuer<'a>(payload: &'a Object<'_>) -> Result<&'a str, Reason> {
     text(payload, "iss")
 }
 
 /// Checks the claims of a payload whose signature has been verified.
 pub(super) fn check(
-    payload: &Map<String, Value>,
+    payload: &Object<'_>,
     settings: &Issuer,
     now: SystemTime,
 ) -> Result<Caller, Error> {
@@ -30,8 +31,8 @@ pub(super) fn check(
         return Err(Reason::Issuer.into());
     }
     let audiences = match payload.get("aud") {
-        Some(Value::String(one)) => vec![one.as_str()],
-        Some(Value::Array(many)) if !many.is_empty() => many
+        Some(Json::String(one)) => vec![&**one],
+        Some(Json::Array(many)) if !many.is_empty() => many
             .iter()
             .map(|it| it.as_str().ok_or(Reason::Claim("aud")))
             .collect::<Result<_, _>>()?,
@@ -57,7 +58,7 @@ pub(super) fn check(
     };
     let token_id = match payload.get("jti") {
         None => None,
-        Some(Value::String(id)) => Some(id.clone()),
+        Some(Json::String(id)) => Some(id.clone().into_owned()),
         Some(_) => return Err(Reason::Claim("jti").into()),
     };
     let claims = roles(payload, &settings.roles_claim)?;
@@ -82,19 +83,22 @@ pub(super) fn check(
     })
 }
 
-fn text<'a>(payload: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, Reason> {
+fn text<'a>(payload: &'a Object<'_>, name: &'static str) -> Result<&'a str, Reason> {
     match payload.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        Some(Json::String(text)) if !text.is_empty() => Ok(text),
         _ => Err(Reason::Claim(name)),
     }
 }
 
 /// A `NumericDate`: seconds since the epoch, possibly with a fraction.
-fn time(payload: &Map<String, Value>, name: &'static str) -> Result<Option<SystemTime>, Reason> {
+fn time(payload: &Object<'_>, name: &'static str) -> Result<Option<SystemTime>, Reason> {
     let Some(value) = payload.get(name) else {
         return Ok(None);
     };
-    let seconds = match (value.as_u64(), value.as_f64()) {
+    let Json::Number(number) = value else {
+        return Err(Reason::Claim(name));
+    };
+    let seconds = match (number.as_u64(), number.as_f64()) {
         (Some(whole), _) => Some(Duration::from_secs(whole)),
         (None, Some(fraction)) => Duration::try_from_secs_f64(fraction).ok(),
         (None, None) => None,
@@ -108,11 +112,11 @@ fn time(payload: &Map<String, Value>, name: &'static str) -> Result<Option<Syste
 
 /// The values of the roles claim: a list of strings, or one string with spaces
 /// between them, as `scope` is written (RFC 8693).
-fn roles(payload: &Map<String, Value>, path: &str) -> Result<Vec<String>, Reason> {
+fn roles(payload: &Object<'_>, path: &str) -> Result<Vec<String>, Reason> {
     match find(payload, path) {
         None => Ok(Vec::new()),
-        Some(Value::String(list)) => Ok(list.split_ascii_whitespace().map(str::to_owned).collect()),
-        Some(Value::Array(list)) => list
+        Some(Json::String(list)) => Ok(list.split_ascii_whitespace().map(str::to_owned).collect()),
+        Some(Json::Array(list)) => list
             .iter()
             .map(|it| it.as_str().map(str::to_owned).ok_or(Reason::Roles))
             .collect(),
@@ -122,7 +126,7 @@ fn roles(payload: &Map<String, Value>, path: &str) -> Result<Vec<String>, Reason
 
 /// A member by its path. Names may have dots of their own, as those that are
 /// URLs do (`https://example.com/roles`): the longest name that fits goes first.
-fn find<'a>(members: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+fn find<'a, 'p>(members: &'a Object<'p>, path: &str) -> Option<&'a Json<'p>> {
     members.get(path).or_else(|| {
         path.rmatch_indices('.').find_map(|(dot, _)| {
             let inner = members.get(&path[..dot])?.as_object()?;
@@ -150,7 +154,8 @@ mod tests {
             "mixed": ["a", 1],
             "nothing": null,
         });
-        let payload = payload.as_object().unwrap();
+        let payload = payload.to_string();
+        let payload = &crate::auth::strict_json::object(payload.as_bytes()).unwrap();
         let good = |path: &str| roles(payload, path).unwrap();
         assert_eq!(good("roles"), ["a", "b"]);
         assert_eq!(good("scope"), ["read", "write"]);

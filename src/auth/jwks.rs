@@ -3,13 +3,13 @@
 mod fetch;
 mod remote;
 
-use std::{fs::File, io::Read as _, path::Path, sync::Arc, time::Duration};
+use std::{io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
 use self::{fetch::Fetch, remote::Remote};
 use super::{Error, Keys, jws::Jws, keys::KeySet};
-use crate::{clock::Clock, http, tasks::Tasks};
+use crate::{clock::Clock, files, http, tasks::Tasks};
 
 /// The most that a key set may have, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
@@ -85,7 +85,7 @@ impl Source {
 fn read(path: &Path) -> Result<KeySet, String> {
     let mut text = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    File::open(path)
+    files::open(path)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut text))
         .map_err(|error| format!("it can't be read: {error}"))?;
     if text.len() > MAX_BYTES {

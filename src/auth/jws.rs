@@ -3,10 +3,11 @@
 //! It is taken apart here, and verified by [`super::keys`]. Of the header, only
 //! `alg`, `kid`, `typ` and `crit` have a meaning.
 
+use super::{
+    Algorithm, Reason, TokenType,
+    strict_json::{self, Json, Object},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
-
-use super::{Algorithm, Reason, TokenType, strict_json};
 
 /// A token taken apart, not verified.
 #[derive(Debug)]
@@ -32,12 +33,13 @@ impl<'a> Jws<'a> {
         if payload.contains('.') {
             return Err(Reason::Malformed);
         }
-        let header = strict_json::object(&decode(header)?)?;
-        if header.contains_key("crit") {
+        let header = decode(header)?;
+        let header = strict_json::object(&header)?;
+        if header.has("crit") {
             return Err(Reason::Critical);
         }
         let algorithm = match header.get("alg") {
-            Some(Value::String(name)) => Algorithm::named(name).ok_or(Reason::Algorithm)?,
+            Some(Json::String(name)) => Algorithm::named(name).ok_or(Reason::Algorithm)?,
             _ => return Err(Reason::Algorithm),
         };
         Ok(Self {
@@ -51,10 +53,10 @@ impl<'a> Jws<'a> {
     }
 }
 
-fn text<'h>(header: &'h Map<String, Value>, name: &'static str) -> Result<Option<&'h str>, Reason> {
+fn text<'h>(header: &'h Object<'_>, name: &'static str) -> Result<Option<&'h str>, Reason> {
     match header.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Json::String(text)) => Ok(Some(text)),
         Some(_) => Err(Reason::Header(name)),
     }
 }

@@ -9,9 +9,12 @@ mod jwk;
 mod rsa;
 
 use aws_lc_rs::{hmac, signature::ParsedPublicKey};
-use serde_json::Value;
 
-use super::{Algorithm, Reason, jws::Jws, strict_json};
+use super::{
+    Algorithm, Reason,
+    jws::Jws,
+    strict_json::{self, Json},
+};
 
 /// More keys than any issuer has, and few enough to look through.
 const MAX_KEYS: usize = 256;
@@ -57,7 +60,7 @@ impl KeySet {
             Reason::DuplicateMember => "its JSON names a member twice",
             _ => "it is not a JSON object",
         })?;
-        let Some(Value::Array(members)) = set.get("keys") else {
+        let Some(Json::Array(members)) = set.get("keys") else {
             return Err("it is not a JSON Web Key Set: it has no list `keys`".to_owned());
         };
         if members.len() > MAX_KEYS {

@@ -52,6 +52,7 @@ impl From<audit::Error> for Error {
     fn from(error: audit::Error) -> Self {
         let exit = match &error {
             audit::Error::InUse { .. } => Exit::Unavailable,
+            audit::Error::Postgres(it) if it.is_unreachable() => Exit::Unavailable,
             _ => Exit::Io,
         };
         Self::new(exit, error)

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::runtime;
 
 use super::{Error, Exit, Result, signals};
-use crate::{clock::Clock, config, random::Random, server, telemetry::Logs};
+use crate::{audit, clock::Clock, config, random::Random, server, telemetry::Logs};
 
 /// Run the gateway
 ///
@@ -81,6 +81,9 @@ impl From<server::Error> for Error {
         let exit = match &error {
             server::Error::Contract(_) | server::Error::Transport(_) => Exit::Software,
             server::Error::Listen { .. } => Exit::Unavailable,
+            server::Error::Audit(audit::Error::Postgres(it)) if it.is_unreachable() => {
+                Exit::Unavailable
+            }
             server::Error::Audit(_) => Exit::Io,
             _ => Exit::Config,
         };

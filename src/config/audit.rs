@@ -8,10 +8,11 @@ use std::{
 
 use http::Uri;
 
-use super::values::{Endpoint, duration};
+use super::values::{Certificates, Endpoint, duration};
 use crate::{
-    audit::{self, Location, ORIGIN, note},
+    audit::{self, Location, ORIGIN, note, postgres},
     settings::{Document, Fault, Faults, Item, Read, Table},
+    upstream::credentials::Source,
 };
 
 /// Where the trail is kept.
@@ -52,12 +53,20 @@ impl Default for Checkpoints {
 impl Audit {
     pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
         let store = table.required("store");
+        let is_shared = matches!(store, Some(Location::Postgres(_)));
+        if is_shared && table.item("origin").is_none() {
+            let fault = "this is missing: replicas that share a store need a name each";
+            table.fault("origin", fault);
+        }
         let origin = table.optional("origin");
         let origin = origin.map_or_else(|| ORIGIN.to_owned(), |Origin(it)| it);
         let signer = table.item("signing_key").and_then(|item| {
-            let file = item.table(|it| it.required::<PathBuf>("file"))?;
-            let loaded = note::Signer::load(&file, &origin);
-            loaded.map_err(|fault| item.fault(fault.to_string())).ok()
+            item.table(|it| {
+                let file = it.required::<PathBuf>("file")?;
+                let loaded = note::Signer::load(&file, &origin);
+                let loaded = loaded.map_err(|fault| it.fault("file", fault.to_string()));
+                loaded.ok()
+            })
         });
         let checkpoints = table
             .item("checkpoints")
@@ -139,23 +148,77 @@ impl Read for Origin {
 
 impl Read for Location {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let location = match item.string()?.parse::<Self>() {
-            Ok(location) => location.within(item.base_dir()),
+        if !item.is_string() {
+            return item.table(server);
+        }
+        match Self::parse(item.string()?, item.base_dir()) {
+            Ok(Self::Sqlite(path)) => {
+                check_file(item, &path);
+                Some(Self::Sqlite(path))
+            }
+            Ok(location) => Some(location),
             Err(fault) => {
                 item.fault(fault.to_string());
-                return None;
+                None
             }
-        };
-        let path = location.path();
-        let folder = path.parent().filter(|it| *it != Path::new(""));
-        if path.is_dir() {
-            item.fault(format!("{} is a folder, not a file", path.display()));
-        } else if let Some(folder) = folder.filter(|it| !it.is_dir()) {
-            item.fault(format!(
-                "the folder {} is not there; make it, and let keygate write to it",
-                folder.display()
-            ));
         }
-        Some(location)
+    }
+}
+
+fn check_file(item: &Item<'_>, path: &Path) {
+    let folder = path.parent().filter(|it| *it != Path::new(""));
+    if path.is_dir() {
+        item.fault(format!("{} is a folder, not a file", path.display()));
+    } else if let Some(folder) = folder.filter(|it| !it.is_dir()) {
+        item.fault(format!(
+            "the folder {} is not there; make it, and let keygate write to it",
+            folder.display()
+        ));
+    }
+}
+
+/// A server of PostgreSQL with what does not fit into its URL.
+fn server(table: &mut Table<'_>) -> Option<Location> {
+    let url = table.required::<Url>("url");
+    let password = table.optional::<Source>("password");
+    let ca = table.optional::<Certificates>("ca");
+    let seconds = |least, most| Duration::from_secs(least)..=Duration::from_secs(most);
+    let reconnect = duration(table, "reconnect", postgres::RECONNECT, seconds(1, 60));
+    let take_over = duration(table, "take_over", postgres::TAKE_OVER, seconds(1, 3600));
+    let Url(mut location) = url?;
+    if password.is_some() && location.has_password() {
+        table.fault(
+            "password",
+            "there is one in `url` too; one of them has to go",
+        );
+    }
+    if ca.is_some() && !location.has_tls() {
+        table.fault(
+            "ca",
+            "this means nothing where there is no TLS; see `sslmode` in `url`",
+        );
+    }
+    if ca.is_some() && location.ca.is_some() {
+        table.fault(
+            "ca",
+            "there is a `sslrootcert` in `url` too; one of them has to go",
+        );
+    }
+    location.password = password;
+    location.ca = ca.map(|it| it.path).or(location.ca);
+    location.reconnect = reconnect;
+    location.take_over = take_over;
+    Some(Location::Postgres(Box::new(location)))
+}
+
+struct Url(postgres::Location);
+
+impl Read for Url {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let location = postgres::Location::parse(item.string()?, item.base_dir());
+        location
+            .map(Self)
+            .map_err(|fault| item.fault(fault.to_string()))
+            .ok()
     }
 }

@@ -8,7 +8,11 @@ use super::{
     upstream::{Credential, Section, Upstream},
     values::{BaseUrl, Name},
 };
-use crate::{braintrust::BASE_URL, settings::Table, upstream::credentials::Header};
+use crate::{
+    braintrust::{BASE_URL, masters::SEEK},
+    settings::Table,
+    upstream::credentials::Header,
+};
 
 /// Instances are told apart by name.
 pub(super) const SECTION: Section = Section {
@@ -31,5 +35,6 @@ fn entry(table: &mut Table<'_>) -> Option<Upstream> {
         base_url: base_url.map_or(Uri::from_static(BASE_URL), |it| it.0),
         credentials: vec![token?],
         limits,
+        seek: SEEK,
     })
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     contract::proto::keygate::coveo::v1::Region,
-    coveo::region,
+    coveo::{masters::SEEK, region},
     settings::{Item, Read, Table},
     upstream::credentials::Header,
 };
@@ -44,5 +44,6 @@ fn entry(table: &mut Table<'_>) -> Option<Upstream> {
         base_url: base_url.map_or(Uri::from_static(documented), |Origin(it)| it),
         credentials: vec![token?],
         limits,
+        seek: SEEK,
     })
 }

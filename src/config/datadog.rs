@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     contract::proto::keygate::datadog::v2::Site,
-    datadog::site,
+    datadog::{masters::SEEK, site},
     settings::{Item, Read, Table},
     upstream::credentials::Header,
 };
@@ -46,5 +46,6 @@ fn entry(table: &mut Table<'_>) -> Option<Upstream> {
         base_url: base_url.map_or(Uri::from_static(documented), |Origin(it)| it),
         credentials: vec![api_key?, app_key?],
         limits,
+        seek: SEEK,
     })
 }

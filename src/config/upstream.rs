@@ -5,7 +5,10 @@ use http::Uri;
 use super::Limits;
 use crate::{
     settings::{Item, Table},
-    upstream::credentials::{Header, Source},
+    upstream::{
+        credentials::{Header, Source},
+        masters::Seek,
+    },
 };
 
 /// An upstream, and how to reach it.
@@ -25,6 +28,8 @@ pub struct Upstream {
     pub credentials: Vec<Credential>,
     /// How far to go with it.
     pub limits: Limits,
+    /// How keygate's own keys are found there.
+    pub seek: Seek,
 }
 
 /// One credential of a master.

@@ -248,6 +248,9 @@ macro_rules! lists {
                 let mut keep = keep.iter();
                 self.$keys.retain(|_| keep.next().is_some_and(|it| *it));
                 retain_included(&mut self.included, &self.$keys);
+            }
+
+            fn forget_totals(&mut self) {
                 if let Some(meta) = &mut self.meta {
                     meta.total_filtered_count = None;
                 }

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_token_is_read_as_it_is_written_and_not_otherwise() {
         let token = Token {
-            end: 1 << 40,
+            end: 0xab << 32,
             after: 17,
             about: 5,
         };

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     Operation, Result,
+    masters::out_of_reach,
     operation::{Answer as _, Key, Target},
     work::Work,
 };
@@ -13,14 +14,6 @@ use crate::{
     contract::Effect,
     policy::{self, Touch},
 };
-
-/// Why nobody gets at the credentials that we present ourselves.
-pub(super) fn out_of_reach() -> policy::Denial {
-    policy::Denial {
-        missing: Vec::new(),
-        rule: "the gateway's own credentials are out of reach".to_owned(),
-    }
-}
 
 impl<O: Operation> Work<O> {
     /// What the trail learns from an answer: what was made or removed, and the
@@ -114,9 +107,9 @@ impl<O: Operation> Work<O> {
     }
 
     /// Whether a key in an answer is one that we present ourselves: no caller sees
-    /// its value.
+    /// it.
     fn is_ours(&self, key: &Key<'_>) -> bool {
-        key.secret.is_some_and(|it| self.client.presents(it))
+        self.upstreams.is_own(key.id, key.secret)
     }
 
     /// A list: only the keys that the caller may touch.
@@ -125,7 +118,13 @@ impl<O: Operation> Work<O> {
         if let Some(keep) = keep {
             let kept = keep.iter().filter(|it| **it).count();
             let kept = u64::try_from(kept).ok();
+            // our own are nobody's secret: a total that has them in it tells nothing
+            let is_ours: Vec<_> = response.keys().iter().map(|it| self.is_ours(it)).collect();
+            let are_others_left_out = keep.iter().zip(is_ours).any(|(kept, ours)| !kept && !ours);
             response.retain(&keep);
+            if are_others_left_out {
+                response.forget_totals();
+            }
             self.call.note(|record| record.items = kept);
         }
         if !revealed {

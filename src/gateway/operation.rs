@@ -121,9 +121,11 @@ pub trait Answer: Sized + Send + 'static {
     /// The keys in it.
     fn keys(&self) -> Vec<Key<'_>>;
 
-    /// Leaves out of a list what is not to be kept, and the figures that would
-    /// tell of it.
+    /// Leaves out of a list what is not to be kept.
     fn retain(&mut self, keep: &[bool]);
+
+    /// Leaves out of a list the figures that tell of what else there is.
+    fn forget_totals(&mut self) {}
 
     /// Leaves out what only callers who may reveal can see.
     fn conceal(&mut self);

@@ -12,8 +12,10 @@
 
 mod case;
 mod decide;
+mod find;
 mod look;
 mod open;
+mod settled;
 
 use std::{
     collections::HashMap,
@@ -24,18 +26,14 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 
-use super::{Limits, Setup, changes, revocation::Source, trace::Tracer};
-use crate::{
-    audit::{self, Entry, Finding, Kind, Owner, Projection},
-    call::Ledger,
-    policy::Permit,
-};
+use super::{Limits, Setup, revocation::Source, trace::Tracer};
+use crate::{audit, call::Ledger, policy::Permit};
 use case::Case;
-use decide::Decision;
-use look::{Looking, Trouble};
+use look::Trouble;
 use open::{Group, Open};
+use settled::Settled;
 
-/// How far the clocks of upstream and ours may be apart.
+/// How far times may be off that were measured by upstream's clock and by ours.
 const SKEW: Duration = Duration::from_secs(5);
 
 /// How long a change takes at most to show, once nobody works on it any more.
@@ -46,6 +44,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often the trail is asked for more.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is asked for all, and not for what is new alone: what another
+/// replica has left, if it is gone, is not.
+const REVIEW: Duration = Duration::from_secs(30);
 
 /// How long after its outcome is known to be unknown a change can be looked for.
 ///
@@ -74,38 +76,6 @@ enum Attempt {
     Ended,
 }
 
-/// What came of looking for the effect of a call.
-struct Settled {
-    case: Arc<Case>,
-    finding: Finding,
-    reason: Option<String>,
-    /// The key that was made.
-    made: Option<look::Sighting>,
-    told: look::Told,
-    /// What else it says about the owners of keys.
-    removed: Vec<String>,
-}
-
-impl Settled {
-    fn new(case: &Arc<Case>, finding: Finding, told: &look::Told) -> Self {
-        Self {
-            case: case.clone(),
-            finding,
-            reason: None,
-            made: None,
-            told: told.clone(),
-            removed: Vec::new(),
-        }
-    }
-
-    fn ambiguous(case: &Arc<Case>, reason: impl Into<String>, told: &look::Told) -> Self {
-        Self {
-            reason: Some(reason.into()),
-            ..Self::new(case, Finding::Ambiguous, told)
-        }
-    }
-}
-
 impl Reconciler {
     /// Looks for the effects of these operations. The setup that holds says where
     /// upstreams are.
@@ -128,12 +98,30 @@ impl Reconciler {
         let mut open = Open::default();
         let mut head = self.ledger.trail.head();
         let mut attempts = FuturesUnordered::new();
-        let mut asked: Option<Instant> = None;
+        let (mut asked, mut reviewed): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
-            if asked.is_none_or(|it| clock.instant() >= it + TICK) && !self.learn(&mut open).await {
-                return;
+            let is_over =
+                |last: Option<Instant>, after| last.is_none_or(|it| clock.instant() >= it + after);
+            let review = is_over(reviewed, REVIEW);
+            if is_over(asked, TICK)
+                && (asked.is_none() || review || head.has_changed().unwrap_or(true))
+            {
+                head.mark_unchanged();
+                match self.learn(&mut open, review).await {
+                    Ok(()) => {
+                        asked = Some(clock.instant());
+                        reviewed = if review { asked } else { reviewed };
+                    }
+                    Err(_) if self.ledger.trail.failure().is_some() => return,
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "calls without a known outcome can't be read"
+                        );
+                        asked = None;
+                    }
+                }
             }
-            asked = Some(clock.instant());
             self.ledger.metrics.unresolved(open.count());
             let setup = self.source.current();
             let ready = open.ready(clock.now(), settling(&setup.limits));
@@ -142,10 +130,11 @@ impl Reconciler {
                     .into_iter()
                     .map(|group| self.attempt(setup.clone(), group)),
             );
+            let mut written = head.clone();
             let more = async {
                 if open.count() == 0 {
-                    // whatever is written may be an outcome that is not known
-                    let _ = head.changed().await;
+                    // it may be an outcome that is not known
+                    let _ = tokio::time::timeout(REVIEW, written.changed()).await;
                 }
                 tokio::time::sleep(TICK).await;
             };
@@ -162,23 +151,14 @@ impl Reconciler {
         }
     }
 
-    /// Takes in what has come to be unknown. False if nobody can tell.
-    async fn learn(&self, open: &mut Open) -> bool {
-        match self.ledger.trail.unresolved(open.newest()).await {
-            Ok(new) => new.into_iter().for_each(|it| {
-                let makes = it.outcome.effect.as_deref() == Some("create");
-                open.add(Case::new(it), makes);
-            }),
-            Err(error) => {
-                let failed = self.ledger.trail.failure().is_some();
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "calls without a known outcome can't be read"
-                );
-                return !failed && !matches!(error, audit::Error::ThreadEnded);
-            }
+    /// Takes in what has come to be unknown.
+    async fn learn(&self, open: &mut Open, review: bool) -> Result<(), audit::Error> {
+        let after = open.newest().filter(|_| !review);
+        for new in self.ledger.trail.unresolved(after).await? {
+            let makes = new.outcome.effect.as_deref() == Some("create");
+            open.add(Case::new(new), makes);
         }
-        true
+        Ok(())
     }
 
     /// Looks for the effects of a group of calls, and writes down what is found.
@@ -214,158 +194,9 @@ impl Reconciler {
                 }
                 (group, Attempt::Settled(settled))
             }
+            // the store may come back
+            Err(audit::Error::Away(_)) => (group, Attempt::Again),
             Err(_) => (group, Attempt::Ended),
-        }
-    }
-
-    /// What is said of calls whose effects will never be told; `None` as long as
-    /// there is hope.
-    fn give_up(&self, group: &Group, trouble: Trouble) -> Option<Vec<Settled>> {
-        let now = self.ledger.clock.now();
-        let reason = match trouble {
-            Trouble::Never(reason) => reason,
-            Trouble::Refused(reason) if group.due.iter().all(|it| it.unknown + PATIENCE < now) => {
-                format!("{reason}, for a whole day")
-            }
-            Trouble::Refused(_) | Trouble::Unavailable => return None,
-        };
-        let told = look::Told::default();
-        let due = group.due.iter();
-        Some(
-            due.map(|it| Settled::ambiguous(it, &*reason, &told))
-                .collect(),
-        )
-    }
-
-    /// Looks for the effects of a group of calls.
-    async fn find(&self, setup: &Setup, group: &Group) -> Result<Vec<Settled>, Trouble> {
-        use super::trace::Trace;
-        let case = group.case(0);
-        let upstream = case.outcome.upstream.as_deref().unwrap_or_default();
-        let never = |reason: &str| Trouble::Never(reason.to_owned());
-        let sought = group.sought(upstream);
-        let traces = group.cases().filter_map(|case| {
-            let tracer = self.tracers.get(case.outcome.rpc.as_deref()?)?;
-            (tracer.trace)(&sought)
-        });
-        let in_place = |it: &Trace| matches!(it, Trace::Made(made) if made.in_place);
-        // where one of them may have replaced a key, all are held against that
-        let trace = traces.reduce(|one, other| if in_place(&one) { one } else { other });
-        let trace = trace.ok_or_else(|| never("this version knows no such operation"))?;
-        let client = setup.upstreams.client(upstream).ok_or_else(|| {
-            Trouble::Refused("the upstream is not among the configured ones".to_owned())
-        })?;
-        let looking = Looking {
-            ledger: &self.ledger,
-            permit: &self.permit,
-            client,
-            call: &case.outcome.call,
-            limit: setup.limits.request_timeout,
-        };
-        match trace {
-            Trace::Untold(reason) => Err(never(reason)),
-            Trace::Removed(look) => {
-                let (all, told) = looking.all(&look, case.from()).await?;
-                let settled = match case.the_one(&all)? {
-                    Some(_) => Settled::new(case, Finding::NotApplied, &told),
-                    None => Settled {
-                        removed: case.identities(),
-                        ..Settled::new(case, Finding::Applied, &told)
-                    },
-                };
-                Ok(vec![settled])
-            }
-            Trace::Changed(look) => {
-                let (all, told) = looking.all(&look, case.from()).await?;
-                let Some(key) = case.the_one(&all)? else {
-                    return Ok(vec![Settled::ambiguous(case, "the key is gone", &told)]);
-                };
-                let setting = |name: &str| (look.reader.setting)(&key.raw, name);
-                let changes = &case.intent().changes;
-                let settled = match changes::judge(changes, setting, &self.ledger.trail) {
-                    changes::Verdict::Made => Settled::new(case, Finding::Applied, &told),
-                    changes::Verdict::NotMade => Settled::new(case, Finding::NotApplied, &told),
-                    changes::Verdict::Untold => Settled::ambiguous(
-                        case,
-                        "the key's settings are neither what they were nor what they were to be, \
-                         or do not show",
-                        &told,
-                    ),
-                };
-                Ok(vec![settled])
-            }
-            Trace::Made(made) => {
-                let (candidates, told) = looking.candidates(&made, group, upstream).await?;
-                let seen: Vec<_> = candidates.iter().map(|it| it.candidate()).collect();
-                let decided = decide::made(&group.times(settling(&setup.limits)), &seen);
-                let settled = decided.into_iter().map(|(at, decision)| {
-                    let case = group.case(at);
-                    match decision {
-                        Decision::Applied(found) => {
-                            let made_here = candidates[found].clone();
-                            let removed = if made.in_place {
-                                made_here.identities()
-                            } else {
-                                Vec::new()
-                            };
-                            Settled {
-                                made: Some(made_here),
-                                removed,
-                                ..Settled::new(case, Finding::Applied, &told)
-                            }
-                        }
-                        Decision::NotApplied => Settled::new(case, Finding::NotApplied, &told),
-                        Decision::Ambiguous(reason) => Settled::ambiguous(case, reason, &told),
-                    }
-                });
-                Ok(settled.collect())
-            }
-        }
-    }
-
-    /// The record that says what was found.
-    fn entry(&self, settled: &Settled) -> Entry {
-        let outcome = &settled.case.outcome;
-        let mut record = self.ledger.trail.next(outcome, Kind::Reconciled);
-        record.settles = Some(outcome.id.clone());
-        record.finding = Some(settled.finding);
-        record.reason.clone_from(&settled.reason);
-        record.upstream_status = settled.told.status;
-        record
-            .upstream_request_id
-            .clone_from(&settled.told.request_id);
-        let upstream = outcome.upstream.clone().unwrap_or_default();
-        let resource = record.resource.get_or_insert_default();
-        let resource_type = resource.resource_type.clone().unwrap_or_default();
-        let removed = settled.removed.iter().map(|id| Projection::Removed {
-            upstream: upstream.clone(),
-            resource_type: resource_type.clone(),
-            id: id.clone(),
-        });
-        let mut projections: Vec<_> = removed.collect();
-        if let Some(made) = &settled.made {
-            resource.id.clone_from(&made.found.id);
-            let new = made.fingerprints.first();
-            let new = new.filter(|it| !record.fingerprints.contains(it));
-            record.fingerprints.extend(new);
-            let owner = outcome.caller.as_ref().map(|it| Owner {
-                issuer: it.issuer.clone(),
-                subject: it.subject.clone(),
-            });
-            projections.extend(owner.into_iter().flat_map(|owner| {
-                let ids = made.identities().into_iter();
-                ids.map(|id| Projection::Created {
-                    upstream: upstream.clone(),
-                    resource_type: resource_type.clone(),
-                    id,
-                    owner: owner.clone(),
-                })
-                .collect::<Vec<_>>()
-            }));
-        }
-        Entry {
-            record,
-            projections,
         }
     }
 }

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure, Operation, Plan, Result, changes, conclude, interpret,
-    narrow::out_of_reach,
     operation::{Answer as _, Found, Inspect, Key, Scopes, Target, Vendor as _, found},
     revocation::{Decision, Revocation, Source},
     unrecorded,
@@ -22,7 +21,7 @@ use crate::{
     contract::{Contract, Effect},
     policy::{self, Touch},
     status::Error,
-    upstream::{self, Answer, Client, Request},
+    upstream::{self, Answer, Client, Registry, Request},
 };
 
 /// The part of a call that outlives its caller.
@@ -32,6 +31,8 @@ pub(super) struct Work<O: Operation> {
     pub(super) contract: Arc<Contract>,
     pub(super) source: Arc<dyn Source>,
     pub(super) client: Arc<Client>,
+    /// All that there are.
+    pub(super) upstreams: Arc<Registry>,
     pub(super) effect: Effect,
     /// What has been decided about it last.
     pub(super) decision: Decision,
@@ -98,8 +99,14 @@ impl<O: Operation> Work<O> {
             own = self.authorize_key() => own?,
         };
         let exchanged = if self.is_mutation() {
-            self.call.intend().await.map_err(unrecorded)?;
-            self.exchange(own).await
+            match self.call.intend().await {
+                Ok(()) => self.exchange(own).await,
+                // it may be written yet, and is ended then
+                Err(error) => Err(Failure {
+                    outcome: Some(Outcome::NotSent),
+                    ..unrecorded(error)
+                }),
+            }
         } else {
             tokio::select! {
                 biased;
@@ -140,11 +147,7 @@ impl<O: Operation> Work<O> {
     /// before upstream does anything. Tells whether they are the caller's own,
     /// where that matters.
     async fn authorize_key(&mut self) -> Result<bool> {
-        if let Target::Secret(secret) = &self.plan.target
-            && self.client.presents(secret.expose_secret())
-        {
-            self.noted::<()>(Err(out_of_reach()))?;
-        }
+        self.spare_masters().await?;
         let mut touched = self.touched(Vec::new());
         let mut owned = self.owned(&touched).await?;
         for own in &owned {
@@ -155,6 +158,7 @@ impl<O: Operation> Work<O> {
             && self.needs(&inspect)
         {
             let found = self.inspect(inspect).await?;
+            self.spare_found(&found)?;
             touched = self.touched(found);
             if matches!(self.plan.target, Target::Replacement) {
                 owned = self.owned(&touched).await?;
@@ -216,10 +220,11 @@ impl<O: Operation> Work<O> {
     fn needs(&self, inspect: &Inspect) -> bool {
         let is_found = matches!(self.plan.target, Target::Replacement);
         let is_kept = self.plan.scopes == Scopes::Unchanged;
+        // what is replaced is known by its name alone: our own key may have it
         inspect.complete.is_some()
+            || is_found
             || self.decision.permit.needs_name()
             || (is_kept && self.decision.permit.needs_scopes())
-            || (is_found && self.decision.permit.needs_owner())
     }
 
     /// What upstream has now.

@@ -88,6 +88,12 @@ impl Deny {
         }
     }
 
+    /// Whether nothing is denied.
+    pub(super) fn is_empty(&self) -> bool {
+        let lists = [&self.subjects, &self.token_ids, &self.issuers];
+        lists.into_iter().all(Index::is_empty) && self.upstreams.is_empty() && self.rpcs.is_empty()
+    }
+
     /// The entry that denies a caller everything.
     pub(super) fn caller(&self, caller: &Caller) -> Option<Entry> {
         let token = caller.token_id.as_deref();

@@ -2,7 +2,7 @@
 //! with its line and the path of its setting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -12,8 +12,9 @@ use std::{
 use aws_lc_rs::digest;
 
 use super::{
-    ACCESS_READ, AUDIT_READ, Grant, Policy, certificate_name,
+    ACCESS_READ, AUDIT_READ, Policy, certificate_name,
     deny::Deny,
+    grants::{Grant, Grants, Holder},
     role::{Ownership, Role},
     upstream::{self, Pattern},
 };
@@ -80,31 +81,15 @@ impl Policy {
             Some((roles, grants, deny.unwrap_or_default()))
         })?;
         let roles = roles.into_iter().filter_map(|(_, role)| role);
-        let (grants, holders): (Vec<_>, Vec<_>) = grants.into_iter().unzip();
-        let mut by_claim: HashMap<_, Vec<_>> = HashMap::new();
-        let mut by_subject = Vec::new();
-        for (holder, at) in holders.into_iter().zip(0..) {
-            match holder {
-                Holder::Claim(claim) => by_claim.entry(claim).or_default().push(at),
-                Holder::Subject(pattern) => by_subject.push((pattern, at)),
-            }
-        }
         Ok(Self {
             version: version(text).into(),
             roles: roles.map(Arc::new).collect(),
-            grants,
-            by_claim,
-            by_subject: by_subject.into_iter().collect(),
-            in_use: in_use(contract, &deny),
-            deny,
+            grants: Arc::new(Grants::from(grants)),
+            in_use: in_use(contract, &[&deny]),
+            deny: Arc::new(deny),
+            emergency: None,
         })
     }
-}
-
-/// Who a grant is for.
-enum Holder {
-    Claim(String),
-    Subject(String),
 }
 
 /// All roles, by name: those with a fault too, so that their grants have none.
@@ -201,7 +186,7 @@ impl Read for Ownership {
     }
 }
 
-fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant, Holder)> {
+fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<Grant> {
     let role = table.required::<String>("role").and_then(|name| {
         let place = places.get(&*name).copied();
         if place.is_none() {
@@ -216,12 +201,12 @@ fn grant(table: &mut Table<'_>, places: &BTreeMap<&str, usize>) -> Option<(Grant
     let holder = holder(table);
     let issuer = table.optional("issuer");
     let certificate = table.optional::<String>("certificate");
-    let grant = Grant {
+    Some(Grant {
         role: role?,
+        holder: holder?,
         issuer,
         certificate: certificate.as_deref().map(certificate_name),
-    };
-    Some((grant, holder?))
+    })
 }
 
 fn holder(table: &mut Table<'_>) -> Option<Holder> {
@@ -243,10 +228,11 @@ fn holder(table: &mut Table<'_>) -> Option<Holder> {
 }
 
 /// The permissions that operations ask for which are not denied to all, by vendor.
-fn in_use(contract: &Contract, deny: &Deny) -> BTreeMap<String, Vec<String>> {
+pub(super) fn in_use(contract: &Contract, denies: &[&Deny]) -> BTreeMap<String, Vec<String>> {
     let mut in_use: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for operation in contract.operations() {
-        if upstream::is_vendor(operation.provider()) && deny.method(operation).is_none() {
+        let is_denied = denies.iter().any(|it| it.method(operation).is_some());
+        if upstream::is_vendor(operation.provider()) && !is_denied {
             let all = in_use.entry(operation.provider().to_owned()).or_default();
             all.extend_from_slice(&operation.permissions);
         }

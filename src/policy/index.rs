@@ -60,6 +60,11 @@ impl FromIterator<(String, usize)> for Index {
 }
 
 impl Index {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty()
+    }
+
     /// The numbers of the patterns that a text fits, in no order.
     pub(super) fn fitting<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
         let exact = self.exact.get(text).into_iter().flatten().copied();

@@ -8,10 +8,13 @@ use std::{
 use super::*;
 use crate::{clock::Clock, contract::Contract, settings::Fault};
 
+mod certificates;
 mod deny;
+mod fuzz;
 mod hostile;
 mod properties;
 mod random;
+mod referee;
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::load().unwrap());
 

@@ -69,6 +69,9 @@ pub struct Options {
     pub organization_id: Option<String>,
     /// The master token; random if absent.
     pub token: Option<SecretString>,
+    /// Whether that token is the value of one of the organization's API keys, and
+    /// has the privilege to edit them all the same.
+    pub token_is_api_key: bool,
     /// Whether times are date-time text, as the description of the API says, or
     /// milliseconds, as the vendor's client has them.
     pub date_times: bool,
@@ -84,6 +87,7 @@ impl Default for Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             organization_id: None,
             token: None,
+            token_is_api_key: false,
             date_times: false,
             latency: Duration::ZERO,
         }
@@ -104,7 +108,7 @@ pub struct Organization {
 }
 
 impl Organization {
-    /// Starts an organization that has no API keys.
+    /// Starts an organization that has no API keys, but for the master's if it is one.
     ///
     /// # Errors
     /// [`http::Error`] if it can't listen.
@@ -115,17 +119,22 @@ impl Organization {
         tasks: &Tasks,
     ) -> Result<Self, http::Error> {
         let region = region::name(options.region).unwrap_or_default();
+        let token = options.token.unwrap_or_else(|| secret::token(&random));
+        let mut keys = Vec::new();
+        if options.token_is_api_key {
+            keys.push(ApiKey::master(&token, &random, clock.now()));
+        }
         let simulator = Arc::new(Simulator {
             name: options.name,
             region,
             organization_id: options
                 .organization_id
                 .unwrap_or_else(|| secret::organization_id(region, &random)),
-            token: options.token.unwrap_or_else(|| secret::token(&random)),
+            token,
             date_times: options.date_times,
             clock: clock.clone(),
             random,
-            keys: Mutex::default(),
+            keys: Mutex::new(keys),
         });
         let serve = http::Options {
             address: options.address,

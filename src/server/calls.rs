@@ -180,6 +180,10 @@ where
     let state = shared.settings.live.current();
     let slot = Slot::take(shared, state.max_in_flight);
     call.keep(slot.ok_or(Error::Overloaded)?);
+    if shared.settings.ledger.trail.away().is_some() {
+        // nothing is begun that can't be brought to a recorded end
+        return Err(Error::AuditUnavailable);
+    }
     let now = shared.settings.ledger.clock.now();
     let names = state.admit(request.extensions().get(), now)?;
     let token = auth::bearer(request.headers());

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{state::State, tls::Certificate};
+use super::{Error, state::State, tls::Certificate};
 use crate::{clock::Clock, live::Live, tasks::Tasks};
 use connection::Transport;
 pub use connection::{Connection, Peer};
@@ -36,6 +36,31 @@ pub struct Port {
     pub clock: Clock,
     /// What no more connections are accepted from, and what asks open ones to end.
     pub closing: CancellationToken,
+}
+
+/// A port of that setting's.
+///
+/// # Errors
+/// [`Error::Listen`] if it can't be had.
+pub(super) async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|fault| Error::Listen {
+        setting,
+        address,
+        fault,
+    })
+}
+
+/// Where a port is.
+///
+/// # Errors
+/// [`Error::Listen`] if the system does not tell.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|fault| Error::Listen {
+        setting: "server",
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        fault,
+    })
 }
 
 /// Accepts connections, `most` of them at once, until the port is closing, and

@@ -2,7 +2,9 @@
 //! it names, say from now on replaces what holds.
 //!
 //! All of it does, or nothing: whatever is wrong with any file, what was in force
-//! stays in force, and the log says all that is wrong. Calls under way end with
+//! stays in force, and the log says all that is wrong. There is one exception, for
+//! emergencies: what the policy's `[deny]` says holds as soon as nothing is wrong
+//! with the policy's own file, besides what was in force. Calls under way end with
 //! what they began with. Nothing else replaces what is live.
 
 mod fixed;
@@ -15,7 +17,8 @@ use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
 use self::watch::{PERIOD, Seen, Watch};
 use super::{
     Error,
-    state::{Before, Changed, Loaded, Loader, State},
+    state::{Before, Changed, Loaded, Loader, Refusal, State},
+    upstreams,
 };
 use crate::{
     config::Config,
@@ -167,7 +170,7 @@ impl Reloader {
                 seen.retain(|path, _| named.contains(path));
                 self.taken.clone_from(&seen);
             }
-            Err(faults) => self.refuse(faults),
+            Err(refusal) => self.refuse(refusal),
         }
         self.last.clone_from(&seen);
         (self.tried, self.restless) = (seen, 0);
@@ -176,10 +179,10 @@ impl Reloader {
 
     fn take(&mut self, config: Config, fixed: &[&'static str], loaded: Loaded) {
         let Running {
+            loader,
             live,
             logs,
             metrics,
-            ..
         } = &self.running;
         if config.log.level != self.config.log.level
             && let Err(error) = logs.filter(&config.log.level)
@@ -191,6 +194,13 @@ impl Reloader {
         for it in loaded.renewals {
             it.take_effect();
         }
+        let Loader {
+            clock,
+            random,
+            tasks,
+            ..
+        } = loader;
+        upstreams::follow(&loaded.new, (clock, random), tasks, metrics);
         let setup = loaded.state.gateway.clone();
         live.replace(loaded.state);
         self.config = config;
@@ -209,7 +219,7 @@ impl Reloader {
         }
     }
 
-    fn refuse(&self, faults: Vec<Error>) {
+    fn refuse(&self, Refusal { faults, policy }: Refusal) {
         let Running {
             live,
             metrics,
@@ -218,7 +228,19 @@ impl Reloader {
         } = &self.running;
         let state = live.current();
         let since = state.gateway.refused_since;
+        let before = &state.gateway.policy;
+        let policy = policy.map_or_else(
+            || before.clone(),
+            |it| before.denying(&it, &loader.contract),
+        );
+        if !Arc::ptr_eq(&policy, before) {
+            tracing::warn!(
+                policy_version = policy.version(),
+                "of the policy that was read anew, what its [deny] says is in force at once"
+            );
+        }
         let gateway = gateway::Setup {
+            policy,
             refused_since: since.or_else(|| Some(loader.clock.now())),
             ..(*state.gateway).clone()
         };
@@ -239,7 +261,7 @@ async fn load(
     loader: &Loader,
     wanted: Result<Config, Faults>,
     before: Before<'_>,
-) -> Result<(Config, Vec<&'static str>, Loaded), Vec<Error>> {
+) -> Result<(Config, Vec<&'static str>, Loaded), Refusal> {
     match wanted {
         Ok(mut wanted) => {
             let fixed = fixed::put_back(before.config, &mut wanted);
@@ -248,9 +270,18 @@ async fn load(
         }
         Err(faults) => {
             // what is wrong with other files is told too
-            let others = loader.load(before.config, Some(before)).await.err();
-            let all = std::iter::once(Error::Config(faults));
-            Err(all.chain(others.into_iter().flatten()).collect())
+            let mut all = vec![Error::Config(faults)];
+            let policy = match loader.load(before.config, Some(before)).await {
+                Ok(loaded) => Some(loaded.state.gateway.policy.clone()),
+                Err(others) => {
+                    all.extend(others.faults);
+                    others.policy
+                }
+            };
+            Err(Refusal {
+                faults: all,
+                policy,
+            })
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     random::Random,
     status,
     tasks::Tasks,
-    upstream::credentials::Source,
+    upstream::{Client, credentials::Source},
 };
 
 /// What calls are let in, decided and made with. Cheap to clone.
@@ -125,10 +125,20 @@ pub(super) struct Changed {
     pub(super) commands: bool,
 }
 
+/// Why a configuration can't be used.
+pub(super) struct Refusal {
+    /// All that is wrong.
+    pub(super) faults: Vec<Error>,
+    /// The policy that it names, if nothing is wrong with that.
+    pub(super) policy: Option<Arc<Policy>>,
+}
+
 /// A state that was loaded and does not hold yet.
 pub(super) struct Loaded {
     pub(super) state: State,
     pub(super) renewals: Vec<upstreams::Renewal>,
+    /// Upstreams that were not there before.
+    pub(super) new: Vec<Arc<Client>>,
     /// What is no fault, and hardly meant.
     pub(super) remarks: Vec<String>,
 }
@@ -180,7 +190,7 @@ impl Loader {
         &self,
         config: &Config,
         before: Option<Before<'_>>,
-    ) -> Result<Loaded, Vec<Error>> {
+    ) -> Result<Loaded, Refusal> {
         let mut faults = Vec::new();
         let policy = self.policy(config, before).await;
         let policy = policy.map_err(|e| faults.push(e)).ok();
@@ -191,16 +201,16 @@ impl Loader {
         let upstreams = upstreams
             .map_err(|all| faults.extend(all.into_iter().map(Error::from)))
             .ok();
-        let (Some(policy), Some(tls), Some(authenticator), Some((upstreams, renewals))) =
-            (policy, tls, authenticator, upstreams)
+        let (Some(policy), Some(tls), Some(authenticator), Some(connected)) =
+            (policy.clone(), tls, authenticator, upstreams)
         else {
-            return Err(faults);
+            return Err(Refusal { faults, policy });
         };
         let remarks = remarks(config, &policy);
         let server = &config.server;
         let gateway = gateway::Setup {
             policy,
-            upstreams: Arc::new(upstreams),
+            upstreams: Arc::new(connected.registry),
             limits: gateway::Limits {
                 request_timeout: server.request_timeout,
                 reserve: server.conclude_reserve,
@@ -217,7 +227,8 @@ impl Loader {
         };
         Ok(Loaded {
             state,
-            renewals,
+            renewals: connected.renewals,
+            new: connected.new,
             remarks,
         })
     }
@@ -232,7 +243,7 @@ impl Loader {
             && it.config.policy == config.policy
             && !it.changed.file(file)
         {
-            return Ok(it.state.gateway.policy.clone());
+            return Ok(it.state.gateway.policy.base());
         }
         let (file, contract) = (file.clone(), self.contract.clone());
         // a large one takes a while, and calls are served meanwhile

@@ -1,8 +1,10 @@
-//! The clients of all configured upstreams, with their credentials loaded.
+//! The clients of all configured upstreams, with their credentials loaded, and what
+//! they have to know before they are used.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::state::Before;
 use crate::{
@@ -10,7 +12,9 @@ use crate::{
     config::{self, Config},
     http,
     random::Random,
-    upstream::{self, Client, Registry, client::Credentials, credentials},
+    tasks::Tasks,
+    telemetry::Metrics,
+    upstream::{self, Client, Registry, client::Credentials, credentials, masters},
 };
 
 /// Why there is no client for an upstream.
@@ -43,6 +47,16 @@ impl Renewal {
     }
 }
 
+/// Clients for all upstreams that are configured.
+#[derive(Default)]
+pub(super) struct Connected {
+    pub(super) registry: Registry,
+    /// What changes for those that were there before.
+    pub(super) renewals: Vec<Renewal>,
+    /// Those that were not.
+    pub(super) new: Vec<Arc<Client>>,
+}
+
 /// Makes all clients. One whose settings have not changed is kept, and gets its
 /// credentials anew if these have.
 ///
@@ -53,8 +67,8 @@ pub(super) async fn connect(
     before: Option<Before<'_>>,
     clock: &Clock,
     random: &Random,
-) -> Result<(Registry, Vec<Renewal>), Vec<Error>> {
-    let (mut registry, mut renewals) = (Registry::default(), Vec::new());
+) -> Result<Connected, Vec<Error>> {
+    let mut connected = Connected::default();
     let mut errors = Vec::new();
     let load = async |it| {
         let former = before.and_then(|before| Former::of(it, before));
@@ -75,7 +89,7 @@ pub(super) async fn connect(
             Some(Former { client, .. }) => {
                 if are_new {
                     let client = client.clone();
-                    renewals.push(Renewal {
+                    connected.renewals.push(Renewal {
                         client,
                         credentials,
                     });
@@ -83,17 +97,21 @@ pub(super) async fn connect(
                 client
             }
             None => match client(it, credentials, clock, random) {
-                Ok(client) => Arc::new(client),
+                Ok(client) => {
+                    let client = Arc::new(client);
+                    connected.new.push(client.clone());
+                    client
+                }
                 Err(error) => {
                     errors.push(error.into());
                     continue;
                 }
             },
         };
-        registry.add(client, &it.address, it.default);
+        connected.registry.add(client, &it.address, it.default);
     }
     if errors.is_empty() {
-        Ok((registry, renewals))
+        Ok(connected)
     } else {
         Err(errors)
     }
@@ -141,16 +159,22 @@ async fn load(
     let (mut credentials, mut errors) = (Credentials::new(), Vec::new());
     let held = former.map(|it| it.client.credentials());
     let mut are_new = false;
-    for it in &upstream.credentials {
+    for (at, it) in upstream.credentials.iter().enumerate() {
         let place = former.and_then(|former| former.place(it));
-        let kept = place.and_then(|at| held.as_ref()?.get(at).cloned());
+        let kept = place.and_then(|place| held.as_ref()?.get(place).cloned());
         if let Some(kept) = kept {
             credentials.push(kept);
             continue;
         }
-        are_new = true;
         match it.source.load().await {
-            Ok(secret) => credentials.push((it.header.clone(), secret)),
+            Ok(secret) => {
+                // a command may give the same as before
+                let same = |(header, held): &(_, SecretString)| {
+                    *header == it.header && held.expose_secret() == secret.expose_secret()
+                };
+                are_new |= !held.as_ref().is_some_and(|it| it.get(at).is_some_and(same));
+                credentials.push((it.header.clone(), secret));
+            }
             Err(fault) => errors.push(Error::Credential {
                 upstream: upstream.name.clone(),
                 setting: it.setting,
@@ -183,7 +207,30 @@ fn client(
         timeout: limits.timeout,
         max_concurrency: limits.max_concurrency,
         max_response_bytes: limits.max_response_bytes,
+        seek: upstream.seek,
     };
     let (clock, random) = (clock.clone(), random.clone());
     Ok(Client::new(settings, http, credentials, clock, random))
+}
+
+/// How long the first calls may be kept waiting for what is known of upstreams.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+/// Looks for our own keys at these upstreams from now on.
+pub(super) fn follow(
+    clients: &[Arc<Client>],
+    (clock, random): (&Clock, &Random),
+    tasks: &Tasks,
+    metrics: &Metrics,
+) {
+    for it in clients {
+        masters::follow(it, clock, random, tasks, metrics);
+    }
+}
+
+/// Waits until they have been looked for once, at all upstreams at once, and for a
+/// while at most: one that does not answer keeps nobody from the others.
+pub(super) async fn first_look(clients: &[Arc<Client>], clock: &Clock) {
+    let until = clock.instant() + FIRST_LOOK;
+    join_all(clients.iter().map(|it| it.masters().are_known(until))).await;
 }

@@ -12,12 +12,15 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::connect::capture_connection;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Semaphore, time::timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Answer, Error, Request,
     breaker::Breaker,
     credentials::Header,
+    masters::{Masters, Seek},
     rate_limit::{Closed, RateLimits},
+    redact::redact_keys,
     retry::{self, Budget},
 };
 use crate::{clock::Clock, http::Client as Http, policy::Permit, random::Random};
@@ -35,6 +38,8 @@ pub struct Settings {
     pub max_concurrency: usize,
     /// How large an answer's body may be, in bytes.
     pub max_response_bytes: usize,
+    /// How our own keys are found there.
+    pub seek: Seek,
 }
 
 /// Credentials, and how each is presented.
@@ -51,6 +56,8 @@ pub struct Client {
     budget: Budget,
     clock: Clock,
     random: Random,
+    masters: Arc<Masters>,
+    gone: DropGuard,
 }
 
 impl Client {
@@ -73,6 +80,8 @@ impl Client {
             budget: Budget::new(),
             clock,
             random,
+            masters: Arc::default(),
+            gone: CancellationToken::new().drop_guard(),
         }
     }
 
@@ -96,12 +105,11 @@ impl Client {
     /// [`Error`] if there is no answer; an answer of any status is none.
     pub async fn call(
         &self,
-        permit: &Permit,
+        _permit: &Permit,
         request: &Request,
         deadline: Instant,
     ) -> Result<Answer, Error> {
-        self.attempts(permit, request, deadline, retry::ATTEMPTS)
-            .await
+        self.attempts(request, deadline, retry::ATTEMPTS).await
     }
 
     /// The same, but whatever becomes of the only attempt, there is no other.
@@ -110,16 +118,20 @@ impl Client {
     /// [`Error`] if there is no answer; an answer of any status is none.
     pub async fn call_once(
         &self,
-        permit: &Permit,
+        _permit: &Permit,
         request: &Request,
         deadline: Instant,
     ) -> Result<Answer, Error> {
-        self.attempts(permit, request, deadline, 1).await
+        self.attempts(request, deadline, 1).await
+    }
+
+    /// Reads what only we ask for.
+    pub(super) async fn look(&self, request: &Request, deadline: Instant) -> Result<Answer, Error> {
+        self.attempts(request, deadline, retry::ATTEMPTS).await
     }
 
     async fn attempts(
         &self,
-        _permit: &Permit,
         request: &Request,
         deadline: Instant,
         most: u32,
@@ -239,17 +251,24 @@ impl Client {
             .uri(uri)
             .body(body)
             .map_err(not_sent)?;
-        self.fill_headers(outgoing.headers_mut(), request.body.is_some());
+        self.fill_headers(outgoing.headers_mut(), request);
         Ok(outgoing)
     }
 
-    fn fill_headers(&self, headers: &mut HeaderMap, has_body: bool) {
+    fn fill_headers(&self, headers: &mut HeaderMap, request: &Request) {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const AGENT: HeaderValue =
             HeaderValue::from_static(concat!("keygate/", env!("CARGO_PKG_VERSION")));
+        const FOR_ITSELF: HeaderValue =
+            HeaderValue::from_static(concat!("keygate/", env!("CARGO_PKG_VERSION"), " own-keys"));
+        let agent = if request.for_itself {
+            FOR_ITSELF
+        } else {
+            AGENT
+        };
         headers.insert(header::ACCEPT, JSON);
-        headers.insert(header::USER_AGENT, AGENT);
-        if has_body {
+        headers.insert(header::USER_AGENT, agent);
+        if request.body.is_some() {
             headers.insert(header::CONTENT_TYPE, JSON);
         }
         for (header, secret) in self.credentials().iter() {
@@ -272,15 +291,36 @@ impl Client {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(credentials);
+        drop(held);
+        self.masters.seek_anew();
     }
 
-    /// Whether it presents this secret.
+    /// What is known of our own keys there.
     #[must_use]
-    pub fn presents(&self, secret: &str) -> bool {
+    pub fn masters(&self) -> &Arc<Masters> {
+        &self.masters
+    }
+
+    /// How they are found.
+    pub(super) fn seek(&self) -> Seek {
+        self.settings.seek
+    }
+
+    /// Resolves when nobody has this client any more.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone.token().clone()
+    }
+
+    /// Whether a key is one that it presents itself, by its value or its id, which
+    /// may be the same.
+    #[must_use]
+    pub fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
         let credentials = self.credentials();
-        credentials
-            .iter()
-            .any(|(_, it)| it.expose_secret() == secret)
+        let presents = |secret: &str| {
+            let mut all = credentials.iter();
+            all.any(|(_, it)| it.expose_secret().eq_ignore_ascii_case(secret))
+        };
+        secret.is_some_and(presents) || id.or(secret).is_some_and(|it| self.masters.include(it))
     }
 
     /// Upstream's words to a request, fit for a caller: on one line, bounded, and
@@ -303,80 +343,10 @@ impl Client {
     }
 }
 
-/// Blots out whatever looks like the value of a key or token: 32 or more letters
-/// and digits on end, or a UUID with more of them before or after it. Ids (UUIDs)
-/// and words don't.
-fn redact_keys(words: &str) -> String {
-    const KEY: usize = 32;
-    let words = redact(words, &['-'], holds_more_than_a_uuid);
-    redact(&words, &[], |run| run.len() >= KEY)
-}
-
-/// Blots out runs of letters and digits, and of these further characters.
-fn redact(words: &str, further: &[char], is_key: fn(&str) -> bool) -> String {
-    let is_part = |it: char| it.is_ascii_alphanumeric() || further.contains(&it);
-    let mut out = String::with_capacity(words.len());
-    let mut rest = words;
-    while let Some(start) = rest.find(is_part) {
-        let (before, run) = rest.split_at(start);
-        let end = run.find(|it| !is_part(it)).unwrap_or(run.len());
-        let (run, after) = run.split_at(end);
-        out.push_str(before);
-        out.push_str(if is_key(run) { "[redacted]" } else { run });
-        rest = after;
-    }
-    out + rest
-}
-
-/// Whether a word has the groups of a UUID (RFC 9562, section 4), the first or
-/// the last of them longer than there.
-fn holds_more_than_a_uuid(word: &str) -> bool {
-    let groups: Vec<_> = word.split('-').collect();
-    groups.windows(5).any(|groups| {
-        let [first, inner @ .., last] = groups else {
-            return false;
-        };
-        let fits = |it: &&str| it.len() == 4 && it.bytes().all(|it| it.is_ascii_hexdigit());
-        let (first, last) = (first.len(), last.len());
-        inner.iter().all(fits) && first >= 8 && last >= 12 && first + last > 20
-    })
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_looks_like_a_key_is_blotted_out() {
-        let key = "0123456789abcdef0123456789abcdef";
-        let words = format!("key {key} of 1234, {key}ff not found");
-        assert_eq!(
-            redact_keys(&words),
-            "key [redacted] of 1234, [redacted] not found"
-        );
-        for words in [
-            "no key é here",
-            "no API key 0a0a0a0a-0000-4000-8000-000000000000",
-            "no api-key-0a0a0a0a-0000-4000-8000-000000000000-either",
-            "no key of-a-team-that-has-many-words-in-its-names",
-        ] {
-            assert_eq!(redact_keys(words), words);
-        }
-        assert_eq!(
-            redact_keys("ddpat_0123456789ABCDEFGHIJKL_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ?"),
-            "ddpat_0123456789ABCDEFGHIJKL_[redacted]?"
-        );
-        assert_eq!(
-            redact_keys("no key xx0a0a0a0a-0000-4000-8000-000000000000, sorry"),
-            "no key [redacted], sorry"
-        );
     }
 }

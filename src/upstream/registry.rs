@@ -112,6 +112,13 @@ impl Registry {
         self.clients.get(name)
     }
 
+    /// Whether a key, wherever it is, is one that any of the clients presents: two of
+    /// them can be of one organization. By its value or its id, which may be the same.
+    #[must_use]
+    pub fn is_own(&self, id: Option<&str>, secret: Option<&str>) -> bool {
+        self.clients.values().any(|it| it.is_own(id, secret))
+    }
+
     /// Every upstream by name, in order, and whether it is a default.
     pub fn names(&self) -> impl Iterator<Item = (&str, bool)> {
         let names = self.clients.keys();

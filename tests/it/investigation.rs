@@ -1,1 +1,156 @@
 //! What an investigator and an operator do with a trail, with the program itself.
+
+mod export;
+mod listed;
+mod ocsf;
+mod page;
+mod prune;
+mod secrets;
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use keygate::{
+    audit::{
+        Caller, Kind, Location, Order, Outcome, Peer, Query, Reader, Record, Resource, Settings,
+        Stored, Trail,
+    },
+    clock::Clock,
+    random::Random,
+};
+use tempfile::TempDir;
+
+use crate::support::clock::Hand;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A folder with a trail that the test writes itself.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.path("trail.db").display())
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::at(self.store().parse::<Location>().unwrap())
+    }
+
+    /// The trail at a time of day.
+    fn open_at(&self, now: SystemTime) -> (Trail, Hand) {
+        let hand = Hand::at(now);
+        let trail = Trail::open(&self.settings(), hand.clock(), Random::system());
+        (trail.unwrap(), hand)
+    }
+
+    fn open(&self) -> Trail {
+        Trail::open(&self.settings(), Clock::system(), Random::system()).unwrap()
+    }
+
+    /// All records, oldest first.
+    fn all(&self) -> Vec<Stored> {
+        let reader = Reader::open(&self.settings()).unwrap();
+        let query = Query {
+            order: Order::Oldest,
+            ..Query::default()
+        };
+        reader.records(query).map(Result::unwrap).collect()
+    }
+
+    /// Runs `keygate audit …` on the trail.
+    fn audit(&self, args: &[&str]) -> Output {
+        self.audit_with(args, b"")
+    }
+
+    /// The same with this on standard input.
+    fn audit_with(&self, args: &[&str], input: &[u8]) -> Output {
+        let store = self.store();
+        let (command, rest) = args.split_first().unwrap();
+        let all = [&["audit", command, "--store", &store], rest].concat();
+        run(&all, self.0.path(), input)
+    }
+
+    /// The calls of the records that `audit list` finds, oldest first.
+    #[track_caller]
+    fn listed(&self, args: &[&str]) -> Vec<String> {
+        let all = [&["list", "--json", "--oldest", "--limit", "1000000"], args].concat();
+        let output = self.audit(&all);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {errors}");
+        calls(&output)
+    }
+}
+
+/// The calls of the records that were printed.
+fn calls(output: &Output) -> Vec<String> {
+    let text = str::from_utf8(&output.stdout).unwrap();
+    let records = text
+        .lines()
+        .map(|it| serde_json::from_str::<Record>(it).unwrap());
+    records.map(|it| it.call).collect()
+}
+
+fn run(args: &[&str], folder: &Path, input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // it may not read it
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+fn told(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// A record that says most of what records say.
+fn record(trail: &Trail, call: &str) -> Record {
+    Record {
+        request_id: Some(format!("request-{call}")),
+        caller: Some(Caller {
+            issuer: "https://issuer.example".to_owned(),
+            subject: "alice".to_owned(),
+            claims: vec!["admin".to_owned()],
+            token_id: Some("t-1".to_owned()),
+        }),
+        peer: Some(Peer {
+            address: "192.0.2.7:4711".to_owned(),
+            certificate: None,
+        }),
+        rpc: Some("keygate.datadog.v2.ApiKeyService/DeleteApiKey".to_owned()),
+        effect: Some("delete".to_owned()),
+        permission: Some("api_keys_delete".to_owned()),
+        rule: Some("grants[0] roles.admin".to_owned()),
+        policy_version: Some("0a".to_owned()),
+        upstream: Some("datadog/us1/main".to_owned()),
+        resource: Some(Resource {
+            resource_type: Some("api_key".to_owned()),
+            id: Some(format!("id-of-{call}")),
+            name: Some(format!("payments {call}")),
+            ..Resource::default()
+        }),
+        outcome: Some(Outcome::Succeeded),
+        code: Some("OK".to_owned()),
+        upstream_status: Some(204),
+        duration_us: Some(12_345),
+        ..trail.record(Kind::Outcome, call)
+    }
+}

@@ -6,11 +6,14 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use keygate::audit::note;
 use rcgen::{CertificateParams, KeyPair};
+use secrecy::ExposeSecret as _;
 
 use crate::support::gateway::Sandbox;
 
 const README: &str = include_str!("../../README.md");
+const EVIDENCE: &str = include_str!("../../docs/evidence.md");
 
 /// The code block of a language that holds these words.
 fn block<'a>(language: &str, words: &str) -> &'a str {
@@ -21,9 +24,14 @@ fn block<'a>(language: &str, words: &str) -> &'a str {
     found.next().unwrap()
 }
 
-/// The commands of keygate's, one each.
+/// The commands of keygate's in the README, one each.
 fn commands() -> Vec<&'static str> {
-    let lines = README.lines();
+    commands_of(README)
+}
+
+/// The commands of keygate's on a page, one each.
+fn commands_of(page: &str) -> Vec<&str> {
+    let lines = page.lines();
     lines
         .filter_map(|it| it.strip_prefix("    keygate "))
         .collect()
@@ -66,7 +74,9 @@ fn its_commands_run_with_its_configuration_and_policy() {
     write("clients.crt", &certificate);
     write("dd-app-key", "0123456789abcdef0123456789abcdef01234567");
     write("coveo-token", "xx01234567-89ab-cdef-0123-456789abcdef");
+    write("signing-key.pem", note::generate().unwrap().expose_secret());
     let sandbox = Sandbox::start();
+    public_key(&sandbox);
 
     let mut seen = 0;
     for command in commands() {
@@ -89,6 +99,45 @@ fn its_commands_run_with_its_configuration_and_policy() {
     let permitted = "policy explain --policy policy.toml --claim payments \
                      keygate.datadog.v2.ApiKeyService/DeleteApiKey datadog/us1/main";
     assert_eq!(run(permitted, folder.path()).status.code(), Some(0));
+}
+
+/// Writes down the public key of a sandbox's trail beside it, as an auditor has it.
+fn public_key(sandbox: &Sandbox) {
+    let folder = sandbox.data_dir();
+    let key = "audit key --signing-key secrets/signing-key.pem --origin keygate-sandbox";
+    fs::write(folder.join("trail.pub"), run(key, folder).stdout).unwrap();
+}
+
+#[tokio::test]
+async fn the_commands_that_prove_a_trail_run() {
+    let sandbox = Sandbox::start();
+    let folder = sandbox.data_dir();
+    let client = sandbox.client();
+    let create = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
+    let request = client.request(create, "");
+    let answer = client
+        .call(create, Some(sandbox.token("admin")), &request)
+        .await;
+    fs::write(folder.join("receipt"), &answer.receipts[0]).unwrap();
+    fs::copy(
+        folder.join("secrets/signing-key.pem"),
+        folder.join("signing-key.pem"),
+    )
+    .unwrap();
+    public_key(&sandbox);
+    let mut seen = 0;
+    for command in commands_of(EVIDENCE) {
+        let output = run(command, folder);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{command}: {errors}");
+        if command.starts_with("audit export") {
+            // the intent is the first line, and the outcome the second
+            let records = fs::read_to_string(folder.join("records.jsonl")).unwrap();
+            fs::write(folder.join("record.json"), records.lines().nth(1).unwrap()).unwrap();
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 6, "docs/evidence.md has lost its commands");
 }
 
 #[test]

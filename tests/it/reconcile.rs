@@ -38,8 +38,13 @@ impl Bench {
     }
 
     async fn with(places: Vec<Place>) -> Self {
+        Self::configured(places, SERVER).await
+    }
+
+    /// With these settings of `[server]`.
+    async fn configured(places: Vec<Place>, server: &str) -> Self {
         let log = "[log]\nlevel = \"info\"\n";
-        let served = Served::configured(SANDBOX_POLICY, places, SERVER, log).await;
+        let served = Served::configured(SANDBOX_POLICY, places, server, log).await;
         Self {
             client: served.client(),
             token: served.token("alice", &["admin"]),
@@ -97,6 +102,22 @@ impl Bench {
             by_call.entry(call).or_default().push(record);
         }
         by_call
+    }
+
+    /// That the trail proves what it holds, beside the records too.
+    fn verify(&self) {
+        let folder = self.served.setup.folder.path();
+        let run = |arguments: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_keygate"));
+            let command = command.arg("audit").args(arguments).current_dir(folder);
+            let output = command.output().unwrap();
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(output.status.success(), "{text}");
+            text
+        };
+        let keys = run(&["key", "--signing-key", "signing.pem"]);
+        self.served.setup.write("keys", &keys);
+        run(&["verify", "--config", "keygate.toml", "--key", "keys"]);
     }
 
     /// What the metrics say.

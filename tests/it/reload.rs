@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod credentials;
+mod emergency;
 mod issuers;
 mod policy;
 mod steady;
@@ -26,6 +27,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::support::{
     gateway::Process,
     http::Http,
+    own_keys,
     serve::{Gateway, Setup, until},
 };
 
@@ -74,7 +76,7 @@ impl Upstream {
                 false => (StatusCode::FORBIDDEN, json, r#"{"errors":["Forbidden"]}"#),
             }
         };
-        let upstream = Router::new().fallback(answer);
+        let upstream = own_keys::told(Router::new().fallback(answer));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tasks.spawn_background(async move { axum::serve(listener, upstream).await.unwrap() });

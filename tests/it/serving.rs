@@ -19,7 +19,7 @@ use axum::{
 use keygate::tasks::Tasks;
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use crate::support::{gateway::Process, serve::Setup};
+use crate::support::{gateway::Process, own_keys, serve::Setup};
 
 const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
 const LIST: &str = "keygate.datadog.v2.ApiKeyService/ListApiKeys";
@@ -64,6 +64,7 @@ impl Stage {
                 (StatusCode::CREATED, json, MADE)
             }
         });
+        let upstream = own_keys::told(upstream);
         tasks.spawn_background(async move { axum::serve(listener, upstream).await.unwrap() });
         let setup = Setup::new(server, &org(address)).await;
         setup.write("key", "a-master-key");

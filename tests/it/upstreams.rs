@@ -11,33 +11,39 @@ use crate::support::{
     vendors::BRAINTRUST,
 };
 
+/// None of them is asked for anything: nobody is there.
 const UPSTREAMS: &str = r#"
 [[datadog]]
 site = "us1"
+base_url = "http://127.0.0.1:9"
 api_key = { env = "CARGO_PKG_NAME" }
 app_key = { env = "CARGO_PKG_NAME" }
 
 [[braintrust]]
 token = { env = "CARGO_PKG_NAME" }
+base_url = "http://127.0.0.1:9"
 
 [[braintrust]]
 name = "own"
 token = { env = "CARGO_PKG_NAME" }
-base_url = "https://data.example.com/braintrust"
+base_url = "http://127.0.0.1:9/braintrust"
 
 [[coveo]]
 region = "us"
 organization_id = "acme"
+base_url = "http://127.0.0.1:9"
 token = { env = "CARGO_PKG_NAME" }
 
 [[coveo]]
 region = "eu"
 organization_id = "acme"
+base_url = "http://127.0.0.1:9"
 token = { env = "CARGO_PKG_NAME" }
 
 [[coveo]]
 region = "au"
 organization_id = "other"
+base_url = "http://127.0.0.1:9"
 token = { env = "CARGO_PKG_NAME" }
 "#;
 

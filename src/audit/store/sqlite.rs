@@ -12,16 +12,20 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Statement, Transaction, config::DbConfig, params};
 use zeroize::Zeroizing;
 
-use self::{files::Watched, view::View};
-use super::{Batch, Removal, Row, Step, Store};
+use self::{files::Watched, room::Room, view::View};
+use super::{Batch, Debt, Removal, Row, Step, Store};
 use crate::{
     audit::{Error, Fingerprinter, Position, Projection, Record},
     random::Random,
 };
 
 pub(in crate::audit) mod files;
+mod room;
 pub(super) mod schema;
 pub(super) mod view;
+
+/// From how many pages of the log on they are moved into the file.
+const LOG: u64 = 1000;
 
 /// How long a lock that some other program holds is waited for.
 const BUSY: Duration = Duration::from_secs(2);
@@ -33,6 +37,9 @@ pub(in crate::audit) struct Sqlite {
     connection: Connection,
     path: PathBuf,
     watched: Watched,
+    /// The pages of the log that are used.
+    log: u64,
+    room: Room,
     _lock: File,
 }
 
@@ -64,12 +71,33 @@ impl Sqlite {
             files::with_suffix(&path, "-wal"),
             files::with_suffix(&path, "-shm"),
         ])?;
-        Ok(Self {
+        let page: u32 = connection
+            .pragma_query_value(None, "page_size", |row| row.get(0))
+            .map_err(Error::database(&path, "read"))?;
+        let room = Room::new(&path, page.into())?;
+        let mut own = Self {
             connection,
             path,
             watched,
+            log: 0,
+            room,
             _lock: lock,
-        })
+        };
+        own.log = own.checkpoint("NOOP")?;
+        Ok(own)
+    }
+
+    /// Moves the log into the file as far as this mode says. How many pages the log
+    /// has: they are used until all of them have been moved.
+    fn checkpoint(&self, mode: &str) -> Result<u64, Error> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let pages = || -> rusqlite::Result<i64> {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.query_row([], |row| row.get(1))
+        };
+        let pages = pages().map_err(Error::database(&self.path, "written"))?;
+        // -1 if there is none yet
+        Ok(pages.try_into().unwrap_or(0))
     }
 
     #[cfg(test)]
@@ -139,16 +167,42 @@ impl Store for Sqlite {
         Ok(intents)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<Position, Error> {
+    fn write(&mut self, batch: &mut Batch) -> Result<Position, Error> {
+        if batch.is_owed {
+            self.room.give_up();
+        } else {
+            let pages = self.room.pages(batch);
+            self.room.reserve(self.log, pages, batch.debt)?;
+        }
         let written = Error::database(&self.path, "written");
         let transaction = self.connection.transaction().map_err(&written)?;
         insert(&transaction, batch).map_err(&written)?;
         transaction.commit().map_err(&written)?;
         // After the commit: what went into a file that is gone is not on disk.
         self.watched.check()?;
+        self.log = self.checkpoint("NOOP")?;
         Ok(Position(
             batch.tree.size() - batch.rows.len().try_into().unwrap_or(u64::MAX),
         ))
+    }
+
+    fn watch(&mut self, debt: Debt) -> Result<(), Error> {
+        self.watched.check()?;
+        if self.log >= LOG {
+            match self.checkpoint("PASSIVE") {
+                Ok(pages) => self.log = pages,
+                // it stays in the log, which has its room
+                Err(error) if error.is_full() => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the log can't be moved"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.room.look()?;
+        self.room.reserve(self.log, 0, debt)
     }
 
     fn view(&self) -> Result<Box<dyn super::View>, Error> {
@@ -164,9 +218,11 @@ impl Store for Sqlite {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(&written)?;
         keep_log(&self.connection, false).map_err(&written)?;
-        self.connection
-            .close()
-            .map_err(|(_, source)| written(source))
+        let Self {
+            connection, room, ..
+        } = *self;
+        room.close();
+        connection.close().map_err(|(_, source)| written(source))
     }
 }
 
@@ -195,6 +251,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
             )),
         ));
     }
+    // whoever writes decides when the log is moved, and hears of it if that fails
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // a page goes into the log once in a transaction, which bounds its room
+    connection.pragma_update(None, "cache_spill", false)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Where a plain fsync only reaches the drive's cache.
     connection.pragma_update(None, "fullfsync", true)?;

@@ -135,7 +135,7 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
         });
     }
     let origins: Vec<_> = trees.iter().map(|it| it.origin.clone()).collect();
-    let unresolved = view.unresolved()?;
+    let unresolved = view.unresolved(None)?;
     hand(Item::Begun(Begun {
         trees,
         keys: view.keys()?,

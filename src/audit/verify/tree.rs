@@ -7,13 +7,17 @@ use super::{Evidence, Given, Report, Tree, open, reading::StoredTree};
 use crate::audit::{
     checkpoint::Checkpoint,
     store::Leaf,
-    tree::{Frontier, Hash},
+    tree::{Frontier, Hash, STORED_HEIGHT, Subtree},
 };
 
 /// A tree that is grown anew.
 pub(super) struct Growing<'a> {
     origin: &'a str,
     tree: Frontier,
+    /// The tree over the stored hashes, once one of them is another.
+    stored: Option<Frontier>,
+    /// The place of the next record.
+    next: u64,
     /// Whether a record is missing, so that nothing can be said of later roots.
     broken: bool,
     found: Tree,
@@ -23,8 +27,8 @@ pub(super) struct Growing<'a> {
     covered: u64,
     /// A root was not the one that was signed: told once.
     differs: bool,
-    /// The roots of complete subtrees, as grown, by their stored level.
-    subtrees: BTreeMap<u32, Vec<Hash>>,
+    /// What the roots of complete subtrees may be, by their stored level.
+    subtrees: BTreeMap<u32, Vec<Vec<Hash>>>,
     /// The places of leaves asked for by receipts, with the receipts' numbers.
     receipts: BTreeMap<u64, Vec<usize>>,
     evidence: &'a Evidence,
@@ -64,6 +68,8 @@ impl<'a> Growing<'a> {
         let mut growing = Self {
             origin,
             tree: Frontier::default(),
+            stored: None,
+            next: 0,
             broken: false,
             found: Tree::default(),
             signed: signed.into(),
@@ -78,7 +84,7 @@ impl<'a> Growing<'a> {
     }
 
     pub(super) fn add(&mut self, leaf: &Leaf<'_>, report: &mut Report) {
-        let expected = self.tree.size();
+        let expected = std::mem::replace(&mut self.next, leaf.index + 1);
         if leaf.index != expected {
             let last = leaf.index.saturating_sub(1);
             let what = if leaf.index < expected {
@@ -98,12 +104,28 @@ impl<'a> Growing<'a> {
         }
         let hash = self.own_hash(leaf, report);
         self.receipts(leaf, hash, report);
-        let subtrees = &mut self.subtrees;
-        self.tree.push(hash, |it| {
-            if let Some(level) = it.stored_level() {
-                subtrees.entry(level).or_default().push(it.hash);
+        let mut completed = Vec::new();
+        let mut keep = |it: Subtree| completed.extend(it.stored_level().map(|at| (at, it.hash)));
+        let before = (leaf.hash != Some(hash) && self.stored.is_none()).then(|| self.tree.clone());
+        self.tree.push(hash, &mut keep);
+        self.stored = self.stored.take().or(before);
+        if let Some((tree, stored)) = self.stored.as_mut().zip(leaf.hash) {
+            tree.push(stored, &mut keep);
+        }
+        // of each subtree there are as many hashes as there are trees
+        for (level, hash) in completed {
+            let index = self.tree.size() >> (level * STORED_HEIGHT);
+            let index = usize::try_from(index)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(1);
+            let subtrees = self.subtrees.entry(level).or_default();
+            if subtrees.len() == index {
+                subtrees.push(Vec::with_capacity(1));
             }
-        });
+            if let Some(hashes) = subtrees.get_mut(index) {
+                hashes.push(hash);
+            }
+        }
         self.compare(report);
     }
 
@@ -145,7 +167,10 @@ impl<'a> Growing<'a> {
             if checkpoint.size > self.tree.size() {
                 return;
             }
-            if checkpoint.root == self.tree.root() {
+            // where the stored hashes are what was signed, those records alone were
+            // changed whose bytes have another hash: they are told of already
+            let stored = self.stored.as_ref().map(Frontier::root);
+            if checkpoint.root == self.tree.root() || Some(checkpoint.root) == stored {
                 self.found.checkpoints += 1;
                 if !self.differs {
                     self.covered = checkpoint.size;
@@ -164,7 +189,7 @@ impl<'a> Growing<'a> {
     }
 
     pub(super) fn finish(mut self, stored: &[Vec<Hash>], report: &mut Report) -> Tree {
-        let size = self.tree.size();
+        let size = self.next;
         if !self.broken {
             if let Some((checkpoint, kept_as)) = self.signed.back() {
                 let what = format!(
@@ -191,9 +216,12 @@ impl<'a> Growing<'a> {
         for (at, level) in (1..=levels).enumerate() {
             let level = u32::try_from(level).unwrap_or(u32::MAX);
             let grown = self.subtrees.get(&level).unwrap_or(&none);
-            let stored = stored.get(at).unwrap_or(&none);
+            let stored = stored.get(at).map_or(&[][..], Vec::as_slice);
             let places = 0..grown.len().max(stored.len());
-            let differs = |it: &usize| grown.get(*it) != stored.get(*it);
+            let differs = |it: &usize| match (grown.get(*it), stored.get(*it)) {
+                (Some(grown), Some(stored)) => !grown.contains(stored),
+                _ => true,
+            };
             if let Some(first) = places.into_iter().find(differs) {
                 let first = (first as u64).saturating_mul(256_u64.saturating_pow(level));
                 let what = "a stored hash of the tree is not the one of its records";

@@ -6,16 +6,18 @@ use aws_lc_rs::signature::{
     ParsedPublicKey,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
 
 use super::{Key, Verifier, rsa};
-use crate::auth::Algorithm;
+use crate::auth::{
+    Algorithm,
+    strict_json::{Json, Object},
+};
 
 /// Reads a key; `None` if it is for something else than signatures that are
 /// supported.
-pub(super) fn parse(jwk: &Map<String, Value>) -> Result<Option<Key>, String> {
+pub(super) fn parse(jwk: &Object<'_>) -> Result<Option<Key>, String> {
     let kid = text(jwk, "kid")?.map(str::to_owned);
-    if jwk.contains_key("d") {
+    if jwk.has("d") {
         return Err(
             "it is a private key; publish its public part only, and replace it, \
              as whoever read this file can make tokens"
@@ -27,8 +29,8 @@ pub(super) fn parse(jwk: &Map<String, Value>) -> Result<Option<Key>, String> {
     }
     match jwk.get("key_ops") {
         None => {}
-        Some(Value::Array(all)) if all.iter().any(|it| it == "verify") => {}
-        Some(Value::Array(_)) => return Ok(None),
+        Some(Json::Array(all)) if all.iter().any(|it| it.as_str() == Some("verify")) => {}
+        Some(Json::Array(_)) => return Ok(None),
         Some(_) => return Err("its `key_ops` is not a list".to_owned()),
     }
     let alg = text(jwk, "alg")?.map(Algorithm::named);
@@ -66,10 +68,10 @@ pub(super) fn parse(jwk: &Map<String, Value>) -> Result<Option<Key>, String> {
     Ok((!verifiers.is_empty()).then_some(Key { kid, verifiers }))
 }
 
-fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+fn text<'a>(jwk: &'a Object<'_>, name: &str) -> Result<Option<&'a str>, String> {
     match jwk.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Json::String(text)) => Ok(Some(text)),
         Some(_) => Err(format!("its `{name}` is not a string")),
     }
 }

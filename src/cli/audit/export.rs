@@ -10,8 +10,8 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{filter::FilterArgs, source::Source};
 use crate::{
-    audit::{Filter, Order, Position, Query, Reader, Stored, ocsf},
-    cli::{Error, Exit, Result, output::remark, serve::runtime, signals},
+    audit::{Filter, Order, Position, Query, Reader, Stored, ocsf, plain_json},
+    cli::{Result, output::remark, serve::runtime, signals},
     clock::Clock,
 };
 use cursor::Cursor;
@@ -151,7 +151,7 @@ impl Run {
         let (mut lines, mut count) = (Vec::new(), 0);
         for stored in &mut records {
             count += 1;
-            self.format.write(&stored?, &mut lines)?;
+            self.format.write(&stored?, &mut lines);
         }
         let next = records.rest().map_or(end, |it| Position(it.0 + 1));
         drop(records);
@@ -168,16 +168,14 @@ impl Run {
 }
 
 impl Format {
-    fn write(self, stored: &Stored, lines: &mut Vec<u8>) -> Result {
+    fn write(self, stored: &Stored, lines: &mut Vec<u8>) {
         match self {
             Self::Jsonl => lines.extend_from_slice(&stored.body),
             Self::Ocsf => {
-                let event = ocsf(stored.position, &stored.record);
-                let written = serde_json::to_writer(&mut *lines, &event);
-                written.map_err(|e| Error::new(Exit::Software, e))?;
+                let event = ocsf(stored.position, &stored.record).to_string();
+                lines.extend_from_slice(plain_json(&event).as_bytes());
             }
         }
         lines.push(b'\n');
-        Ok(())
     }
 }

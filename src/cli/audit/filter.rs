@@ -160,9 +160,7 @@ fn rpc(text: &str) -> Result<String, Error> {
     let names = contract.operations().iter().flat_map(|it| {
         let (full, short, rpc) = (it.method.as_str(), it.short(), it.rpc.as_str());
         let versioned = full.strip_prefix("keygate.").unwrap_or(full);
-        let service = it.service.as_str();
-        let own = service.rsplit('.').next().unwrap_or(service);
-        [rpc, short, versioned, full, own]
+        [rpc, short, versioned, full]
     });
     let all: Vec<_> = names.map(|it| (it.to_ascii_lowercase(), it)).collect();
     if all.iter().any(|(it, _)| glob::matches(&wanted, it)) {

@@ -26,7 +26,7 @@ pub(super) struct List {
     /// At most so many
     #[arg(long, default_value_t = 100, help_heading = "How")]
     limit: usize,
-    /// Print the records themselves, one JSON object a line
+    /// Print the records as JSON, one object a line; `audit export` has their very bytes
     #[arg(long, help_heading = "How")]
     json: bool,
 }
@@ -48,7 +48,7 @@ impl List {
         for stored in reader.records(query) {
             let stored = stored?;
             let line = if self.json {
-                String::from_utf8_lossy(&stored.body).into_owned()
+                audit::plain_json(&String::from_utf8_lossy(&stored.body))
             } else {
                 audit::line(&stored.record)
             };

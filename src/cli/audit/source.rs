@@ -17,7 +17,7 @@ pub(super) struct Source {
     #[arg(long, value_name = "FILE", env = "KEYGATE_CONFIG")]
     #[arg(required_unless_present = "store")]
     config: Option<PathBuf>,
-    /// The trail itself, as sqlite:trail.db
+    /// The trail itself, as sqlite:trail.db or postgres://user@host/database
     #[arg(long)]
     store: Option<String>,
 }
@@ -27,9 +27,9 @@ impl Source {
     pub(super) fn settings(&self) -> Result<audit::Settings, Error> {
         match (&self.store, &self.config) {
             (Some(store), _) => {
-                let store = store.parse::<audit::Location>();
+                let store = audit::Location::parse(store, Path::new(""));
                 let store = store.map_err(|e| Error::new(Exit::Usage, e))?;
-                Ok(audit::Settings::at(store.within(Path::new(""))))
+                Ok(audit::Settings::at(store))
             }
             (None, Some(config)) => Ok(config::Audit::load_store(config)?),
             // clap asks for one of them
@@ -40,10 +40,13 @@ impl Source {
         }
     }
 
-    /// The trail, to be written: under the origin that it was begun with, if it is
-    /// there.
+    /// The trail, to be written: a file under the origin that it was begun with, if
+    /// it is there.
     pub(super) fn settings_to_write(&self) -> Result<audit::Settings, Error> {
         let mut settings = self.settings()?;
+        if settings.store.path().is_none() {
+            return Ok(settings);
+        }
         let origins = Reader::open(&settings)?.origins()?;
         if let [(origin, _)] = origins.as_slice() {
             settings.origin.clone_from(origin);

@@ -48,12 +48,12 @@ impl Case {
         self.intent.as_ref().unwrap_or(&self.outcome)
     }
 
-    /// What upstream's clock showed at the earliest when it did anything.
+    /// When it can have had an effect, at the earliest.
     pub(super) fn from(&self) -> SystemTime {
         self.begun - SKEW
     }
 
-    /// What upstream's clock showed at the latest.
+    /// The same, at the latest.
     pub(super) fn to(&self) -> SystemTime {
         self.unknown + SKEW
     }

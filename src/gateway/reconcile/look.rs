@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 
-use super::{decide::Candidate, open::Group};
+use super::{case::Case, decide::Candidate, open::Group};
 use crate::{
-    audit::{self, Fingerprint},
+    audit::{self, Filter, Fingerprint, Kind, Outcome, Query, Record},
     call::Ledger,
     gateway::{
         interpret::Asked,
@@ -27,6 +27,10 @@ const MANY: usize = 20;
 
 /// How long calls of callers go first.
 const COURTESY: Duration = Duration::from_secs(5);
+
+/// How far upstream's clock and ours may be apart, if its answers tell what it
+/// shows. If they don't, it is taken for ours.
+pub(super) const APART: Duration = Duration::from_secs(600);
 
 /// Why nothing can be said.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(super) struct Sighting {
     pub(super) found: Found,
     /// The fingerprints of its value, where that shows; under the newest key first.
     pub(super) fingerprints: Vec<Fingerprint>,
+    /// When it was made, by our clock.
+    created: Option<SystemTime>,
     /// What upstream wrote; it may hold the value.
     pub(super) raw: Box<RawValue>,
     /// Whether it is a credential of ours.
@@ -68,13 +74,9 @@ impl Sighting {
 
     pub(super) fn candidate(&self) -> Candidate {
         Candidate {
-            created: self.created(),
+            created: self.created,
             is_new: !self.was_there,
         }
-    }
-
-    fn created(&self) -> Option<SystemTime> {
-        SystemTime::try_from(self.found.created?).ok()
     }
 }
 
@@ -101,7 +103,12 @@ impl Looking<'_> {
         let Some(leaves) = look.pages else {
             let (answer, told) = self.ask(&look.reader, &look.request).await?;
             return match answer {
-                Some(answer) => Ok((self.sightings(&look.reader, &answer)?, told)),
+                Some(answer) => {
+                    if look.is_list {
+                        self.check_clocks(&answer)?;
+                    }
+                    Ok((self.sightings(&look.reader, &answer)?, told))
+                }
                 None if look.is_list => Err(gone()),
                 None => Ok((Vec::new(), told)),
             };
@@ -115,6 +122,7 @@ impl Looking<'_> {
             let (answer, told) = self.ask(&look.reader, &request).await?;
             let answer = answer.ok_or_else(gone)?;
             last = told;
+            self.check_clocks(&answer)?;
             let page = self.sightings(&look.reader, &answer)?;
             let ids: Option<_> = page.iter().map(|it| it.found.id.clone()).collect();
             let facts = Facts {
@@ -124,7 +132,7 @@ impl Looking<'_> {
             if !walk.read(&facts) {
                 continue;
             }
-            let is_older = |it: &Sighting| it.created().is_some_and(|it| it < since);
+            let is_older = |it: &Sighting| it.created.is_some_and(|it| it < since);
             let are_older = !page.is_empty() && page.iter().all(is_older);
             for sighting in page {
                 if all.iter().all(|it| it.found.id != sighting.found.id) {
@@ -149,7 +157,7 @@ impl Looking<'_> {
         let case = group.case(0);
         let times = group.times(Duration::ZERO);
         let is_in_time = |it: &Sighting| {
-            let created = it.created();
+            let created = it.created;
             created.is_none_or(|it| times.iter().any(|time| (time.from..=time.to).contains(&it)))
         };
         all.retain(|it| {
@@ -189,6 +197,42 @@ impl Looking<'_> {
         Ok((all, told))
     }
 
+    /// Whether another call may have changed the very key while a call was under way
+    /// or since.
+    pub(super) async fn was_touched(&self, case: &Case) -> Result<bool, Trouble> {
+        let (id, fingerprints) = match case.id() {
+            Some(id) => (Some(id.to_owned()), None),
+            None => (None, Some(case.outcome.fingerprints.clone())),
+        };
+        let query = Query {
+            filter: Filter {
+                since: Some(case.begun),
+                upstream: case.outcome.upstream.clone(),
+                kinds: vec![Kind::Outcome],
+                outcomes: vec![Outcome::Succeeded, Outcome::Unknown],
+                resource_type: Some(case.resource_type().to_owned()),
+                resource_id: id,
+                fingerprints,
+                ..Filter::default()
+            },
+            ..Query::default()
+        };
+        let call = case.outcome.call.clone();
+        let touched = self.ledger.trail.read(move |reader| {
+            let is_other = |it: &Record| {
+                let changes = !matches!(it.effect.as_deref(), Some("read" | "reveal"));
+                changes && it.call != call
+            };
+            for stored in reader.records(query) {
+                if is_other(&stored?.record) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        touched.await.map_err(|_| Trouble::Unavailable)
+    }
+
     /// Notes which keys the trail knows.
     async fn note_known(
         &self,
@@ -214,19 +258,37 @@ impl Looking<'_> {
             tracing::warn!(call = self.call, "{malformed}");
             Trouble::unreadable()
         })?;
+        let date = answer.date();
+        let now = self.ledger.clock.now();
         let keys = keys.into_iter().map(|raw| {
             let secret = (reader.secret)(raw);
             let secret = secret.as_ref().map(|it| it.expose_secret());
             let fingerprints = secret.map(|it| self.ledger.trail.fingerprints(it));
+            let found = (reader.found)(raw);
+            let created = found.created.and_then(|it| SystemTime::try_from(it).ok());
             Sighting {
-                found: (reader.found)(raw),
+                is_ours: self.client.is_own(found.id.as_deref(), secret),
+                found,
+                created: created.map(|it| by_our_clock(it, date.unwrap_or(now), now)),
                 fingerprints: fingerprints.unwrap_or_default(),
                 raw: raw.to_owned(),
-                is_ours: secret.is_some_and(|it| self.client.presents(it)),
                 was_there: false,
             }
         });
         Ok(keys.collect())
+    }
+
+    /// Refuses to compare times if that can't be done.
+    fn check_clocks(&self, answer: &Answer) -> Result<(), Trouble> {
+        let (Some(theirs), ours) = (answer.date(), self.ledger.clock.now()) else {
+            return Ok(());
+        };
+        let apart = theirs.duration_since(ours).or(ours.duration_since(theirs));
+        if apart.is_ok_and(|it| it > APART) {
+            let reason = "upstream's clock and that of the gateway are too far apart";
+            return Err(Trouble::Refused(reason.to_owned()));
+        }
+        Ok(())
     }
 
     /// Asks one question. No answer means that there is no such thing.
@@ -241,7 +303,8 @@ impl Looking<'_> {
             tokio::time::sleep(COURTESY / 100).await;
         }
         let deadline = clock.instant() + self.limit;
-        let result = self.client.call(self.permit, request, deadline).await;
+        // the next attempt is ours to choose, and retries are for callers
+        let result = self.client.call_once(self.permit, request, deadline).await;
         let asked = Asked {
             client: self.client,
             request,
@@ -265,6 +328,29 @@ impl Looking<'_> {
             ),
             Err(Error::UpstreamMalformed) => Err(Trouble::unreadable()),
             Err(_) => Err(Trouble::Unavailable),
+        }
+    }
+}
+
+/// A time of upstream's clock by ours, from what both show now.
+fn by_our_clock(time: SystemTime, theirs: SystemTime, ours: SystemTime) -> SystemTime {
+    match ours.duration_since(theirs) {
+        Ok(behind) => time + behind,
+        Err(ahead) => time - ahead.duration(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_upstream_dates_is_set_right_by_what_its_clock_shows() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for (theirs, ours) in [(500, 500), (380, 500), (560, 500)] {
+            // made ten seconds ago
+            let made = by_our_clock(at(theirs - 10), at(theirs), at(ours));
+            assert_eq!(made, at(490));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{SKEW, case::Case, decide::Times};
+use super::{SKEW, case::Case, decide::Times, look::APART};
 use crate::{audit::Position, gateway::trace::Sought, random::Random};
 
 /// How many groups are looked for at once at one upstream.
@@ -167,8 +167,9 @@ impl Group {
             id: first.id(),
             name: first.name().filter(|it| !crate::audit::is_cut(it)),
             parent: first.parent(),
-            from: self.from(),
-            to: self.cases().map(|it| it.to()).max().unwrap_or(first.to()),
+            // by upstream's clock, which is not known yet
+            from: self.from() - APART,
+            to: self.cases().map(|it| it.to()).max().unwrap_or(first.to()) + APART,
         }
     }
 

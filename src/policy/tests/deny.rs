@@ -1,6 +1,11 @@
 //! What `[deny]` denies, and what is wrong with one.
 
-use super::*;
+use proptest::prelude::*;
+
+use super::{
+    random::{call, text},
+    *,
+};
 
 const ALL: &str = r#"
 [roles.all]
@@ -156,4 +161,36 @@ rpc = ["x"]
   deny.rpcs[5] (line 12): this is a whole number, and must be a string
   deny.rpc (line 14): there is no such setting; did you mean `rpcs`?"#;
     assert_eq!(faults.to_string(), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn what_another_policy_denies_is_denied_too_and_nothing_else_changes(
+        one in text(), other in text(), call in call(),
+    ) {
+        let (one, other) = (Arc::new(one.policy()), other.policy());
+        let both = one.denying(&other, &CONTRACT);
+        // the same as if the entries stood in one file, whoever grants what
+        let method = operation(call.method);
+        let upstream = call.upstream.as_deref();
+        let decide = |it: &Policy| it.authorize(&call.caller, method, upstream);
+        let denies = |it: &Policy| match decide(it) {
+            Err(denial) => denial.rule.starts_with("deny."),
+            Ok(_) => false,
+        };
+        prop_assert_eq!(denies(&both), denies(&one) || denies(&other));
+        if !denies(&both) {
+            prop_assert_eq!(decide(&both).map(|it| it.rule()), decide(&one).map(|it| it.rule()));
+            prop_assert_eq!(both.explain(&Question {
+                caller: &call.caller,
+                operation: method,
+                upstreams: call.upstream.as_slice(),
+                touch: None,
+            }).permitted, decide(&one).is_ok());
+        }
+        let back = [both.base(), both.denying(&one, &CONTRACT)];
+        prop_assert!(back.iter().all(|it| it.version() == one.version()));
+    }
 }

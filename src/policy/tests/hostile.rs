@@ -54,15 +54,15 @@ const ODD: &[&str] = &[
 ];
 
 /// A change of a text: at a place, so much is taken away, and that comes there.
-type Change = (sample::Index, usize, String);
+pub(super) type Change = (sample::Index, usize, String);
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     let odd = sample::select(ODD).prop_map(str::to_owned);
     let what = prop_oneof![4 => odd, 1 => "\\PC{0,8}"];
     (any::<sample::Index>(), 0..12_usize, what)
 }
 
-fn changed(text: &str, changes: &[Change]) -> String {
+pub(super) fn changed(text: &str, changes: &[Change]) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for (at, gone, what) in changes {
         let begin = at.index(letters.len() + 1);
@@ -72,10 +72,11 @@ fn changed(text: &str, changes: &[Change]) -> String {
     letters.into_iter().collect()
 }
 
-/// Reads it, and holds its faults against what is promised of them.
-fn read(text: &str) -> Result<(), TestCaseError> {
-    let Err(faults) = Policy::parse(text, &CONTRACT) else {
-        return Ok(());
+/// Reads it, if it is a policy, and holds its faults against what is promised of them.
+pub(super) fn read(text: &str) -> Result<Option<Policy>, TestCaseError> {
+    let faults = match Policy::parse(text, &CONTRACT) {
+        Ok(policy) => return Ok(Some(policy)),
+        Err(faults) => faults,
     };
     let lines = text.matches('\n').count() + 1;
     prop_assert!(!faults.0.is_empty());
@@ -84,7 +85,7 @@ fn read(text: &str) -> Result<(), TestCaseError> {
         prop_assert!((1..=lines).contains(&line), "{fault} of {lines} lines");
         prop_assert!(!fault.message.is_empty());
     }
-    Ok(())
+    Ok(None)
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Every answer that the policy gives about a call: true is access.
-fn answers(policy: &Policy, call: &Call) -> [bool; 6] {
+pub(super) fn answers(policy: &Policy, call: &Call) -> [bool; 6] {
     let upstream = call.upstream.as_deref();
     let permit = policy.authorize(&call.caller, operation(call.method), upstream);
     let reaches = upstream.is_some_and(|it| policy.reaches(&call.caller, it));

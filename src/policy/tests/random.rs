@@ -50,7 +50,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn scopes(&self) -> ScopeRequest<'_> {
+    pub(super) fn scopes(&self) -> ScopeRequest<'_> {
         match &self.scopes {
             None => ScopeRequest::Unscoped,
             Some(list) => ScopeRequest::Scopes(list),

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::templates::Template;
+use super::{secret, templates::Template};
+use crate::random::Random;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -28,6 +29,25 @@ pub(super) struct ApiKey {
     /// When somebody disabled it.
     pub(super) disabled: Option<SystemTime>,
     pub(super) exposure: Option<Exposure>,
+}
+
+impl ApiKey {
+    /// The key that the master's token is the value of.
+    pub(super) fn master(value: &SecretString, random: &Random, now: SystemTime) -> Self {
+        let name = ("displayName".to_owned(), json!("keygate master"));
+        Self {
+            id: secret::api_key_id(random),
+            value: value.clone(),
+            written: Map::from_iter([name]),
+            template: None,
+            created: now,
+            activated: now,
+            last_used: None,
+            expires: None,
+            disabled: None,
+            exposure: None,
+        }
+    }
 }
 
 /// A key was found in public.

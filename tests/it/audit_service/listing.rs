@@ -369,11 +369,8 @@ async fn pages_are_of_what_there_was_at_first_while_others_write() {
 /// A trail that was there before the gateway, with one record in a thousand of a
 /// subject that no index can find.
 async fn filled(setup: &Setup, records: usize) {
-    let settings = Settings::at("sqlite:trail.db".parse::<Location>().unwrap());
-    let settings = Settings {
-        store: settings.store.within(setup.folder.path()),
-        ..settings
-    };
+    let store = Location::parse("sqlite:trail.db", setup.folder.path());
+    let settings = Settings::at(store.unwrap());
     let trail = Trail::open(&settings, Clock::system(), Random::system()).unwrap();
     let record = |at: usize| {
         let mut record = trail.record(Kind::Outcome, &format!("call-{at}"));

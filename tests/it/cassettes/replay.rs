@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
 use super::recording::{Interaction, as_json, decoded, query};
+use crate::support::own_keys;
 
 /// Headers that are of the recorded connection and not of the answer.
 const OF_CONNECTION: [&str; 4] = [
@@ -52,6 +53,7 @@ impl Replay {
         let seen = Mutex::new(vec![Vec::new(); recorded.len()]);
         let shared = Arc::new(Shared { recorded, seen });
         let routes = Router::new().fallback(answer).with_state(shared.clone());
+        let routes = own_keys::told(routes);
         tasks.spawn_background(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
             shared,

@@ -13,7 +13,7 @@ use crate::support::{
     gateway::Sandbox,
     http::Http,
     served::{MAIN, SANDBOX_POLICY, Served},
-    upstreams::{Place, inject},
+    upstreams::{Place, asked, inject},
 };
 
 /// The records about a secret, as `keygate audit list --secret -` finds them.
@@ -96,7 +96,7 @@ async fn the_gateways_own_credentials_are_out_of_reach() {
             let answer = admin.call(kind, verb, ours, "taken").await;
             refused(&answer, "PERMISSION_DENIED", "POLICY_DENIED");
         }
-        let requests = state().await["requests"].to_string();
+        let requests = Json::from(asked(state().await)).to_string();
         assert!(!requests.contains(ours), "upstream was asked");
 
         let value = kind.made(admin.create(kind, "a").await);

@@ -4,7 +4,7 @@ use keygate::contract::proto::keygate::datadog::v2::Site;
 use serde_json::{Value as Json, json};
 
 use super::{API_KEY, APPLICATION_KEY, Caller, KINDS, VERBS, refused};
-use crate::support::{gateway::Sandbox, http::Http};
+use crate::support::{gateway::Sandbox, http::Http, upstreams::asked};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -13,8 +13,7 @@ fn simulator(sandbox: &Sandbox, name: &str) -> Http {
 }
 
 async fn requests(simulator: &Http) -> usize {
-    let state = simulator.get("/__state").await.json();
-    state["requests"].as_array().unwrap().len()
+    asked(simulator.get("/__state").await.json()).len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

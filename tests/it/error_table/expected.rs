@@ -112,7 +112,8 @@ pub(super) fn of(method: &Method, condition: Condition) -> Option<Expected> {
         C::QuotaKnown if method.reads_first_there() => {
             refused("RESOURCE_EXHAUSTED", "RATE_LIMITED")
         }
-        C::ConnectionRefused if method.reads_first() => {
+        // nobody told the gateway which keys there are its own
+        C::ConnectionRefused if method.reads_first() || method.changes_by_id() => {
             refused("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
         }
         C::QuotaKnown => outcome("not_sent", "RESOURCE_EXHAUSTED", "RATE_LIMITED"),

@@ -156,6 +156,13 @@ impl Method {
             .is_some_and(|it| it.reads_first.contains(&self.name.as_str()))
     }
 
+    /// Whether it changes or copies keys that it names by something else than their
+    /// values.
+    pub(super) fn changes_by_id(&self) -> bool {
+        let key = vendors::key(&self.descriptor);
+        self.is_mutation() && key.is_some_and(|it| it.member == "id")
+    }
+
     /// Whether that has the same path as the change.
     pub(super) fn reads_first_there(&self) -> bool {
         let route = self.route.as_ref().and_then(|it| it.split_once(' '));
@@ -214,7 +221,12 @@ pub(super) fn all() -> Vec<Method> {
             turn: 0,
         };
         if let Some(path) = method.path() {
-            let before = turns.entry(path.to_owned()).or_default();
+            // upstream may name one limit for a list and what is in it
+            let list = path
+                .rsplit_once("/{")
+                .filter(|(_, last)| !last.contains('/'));
+            let list = list.map_or(path, |(list, _)| list);
+            let before = turns.entry(list.to_owned()).or_default();
             method.turn = *before;
             *before += 1;
         }

@@ -294,3 +294,56 @@ fn a_faulty_policy_ends_with_78() {
     let output = test(folder(POLICY, &missing).path(), &[]);
     assert_eq!(output.status.code(), Some(78));
 }
+
+#[test]
+fn certificates_count_as_they_do_on_a_connection() {
+    const POLICY: &str = r#"
+[roles.reader]
+permissions = ["api_keys_read"]
+
+[[grants]]
+role = "reader"
+subject = "*"
+certificate = "spiffe://example.org/ns/*/sa/api"
+
+[[grants]]
+role = "reader"
+subject = "*"
+certificate = "*.Example.org"
+"#;
+    let case = |names: &str, expect: &str, rule: &str| {
+        format!(
+            "[[cases]]\nsubject = \"bob\"\ncertificates = {names}\nrpc = \"v2.ApiKeyService/GetApiKey\"\n\
+             expect = \"{expect}\"\nrule = \"{rule}\"\n"
+        )
+    };
+    let missing = "outside grants[0].certificate, grants[1].certificate";
+    let cases = [
+        case("[]", "deny", missing),
+        // all of a URI counts, and how it is written
+        case(r#"["spiffe://example.org/ns/a/sa/api2"]"#, "deny", missing),
+        case(r#"["spiffe://Example.org/ns/a/sa/api"]"#, "deny", missing),
+        // of a host name the case does not
+        case(r#"["WWW.example.ORG"]"#, "permit", "grants[1] roles.reader"),
+        // any of the names will do, and the first grant that one fits decides
+        case(
+            r#"["www.example.org", "other", "spiffe://example.org/ns/a/sa/api"]"#,
+            "permit",
+            "grants[0] roles.reader",
+        ),
+    ];
+    let all = format!("policy = \"policy.toml\"\n{}", cases.concat());
+    let output = test(folder(POLICY, &all).path(), &[]);
+    assert_eq!(
+        printed(&output),
+        "5 of 5 passed\n",
+        "{}",
+        complained(&output)
+    );
+
+    let faulty = all.replacen("certificates = []", "certificates = \"x\"", 1);
+    let output = test(folder(POLICY, &faulty).path(), &[]);
+    assert_eq!(output.status.code(), Some(65));
+    let told = complained(&output);
+    assert!(told.contains("cases[0].certificates (line 4)"), "{told}");
+}

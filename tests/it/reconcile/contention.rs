@@ -78,12 +78,12 @@ async fn of_keys_that_look_alike_none_is_said_to_be_the_one() {
 /// The id of the key of this name that was made last.
 fn newest(state: &serde_json::Value, name: &str) -> String {
     let lists = state.as_object().unwrap().values();
-    let keys = lists.filter_map(serde_json::Value::as_array).flatten();
+    let mut keys = lists.filter_map(serde_json::Value::as_array).flatten();
     let of_name = |it: &&serde_json::Value| {
         let names = ["name", "displayName", "display_name"];
         it.get("id").is_some() && names.iter().any(|member| it[member] == name)
     };
-    let newest = keys.filter(of_name).next_back().unwrap();
+    let newest = keys.rfind(of_name).unwrap();
     newest["id"].as_str().unwrap().to_owned()
 }
 
@@ -178,5 +178,66 @@ async fn what_upstream_does_not_show_is_ambiguous() {
         let record = &told[call][0];
         assert_eq!(record["finding"], "ambiguous", "{record:#}");
         assert!(record["reason"].as_str().is_some(), "{record:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_upstream_does_not_tell_now_is_asked_again() {
+    let bench = Bench::start().await;
+    let (refusal, half) = (json!({ "status": 403 }), json!({ "truncate": true }));
+    let mut calls = Vec::new();
+    for (create, _) in CREATES {
+        let request = bench.client.request_at(create, "", MAIN);
+        calls.push(bench.lose(create, &request, true).await);
+        let read = match create.split('.').nth(1).unwrap() {
+            "braintrust" => "keygate.braintrust.v1.ServiceTokenService/ListServiceTokens",
+            "coveo" => "keygate.coveo.v1.ApiKeyService/ListApiKeys",
+            _ => "keygate.datadog.v2.ApiKeyService/ListApiKeys",
+        };
+        bench.fault(read, &refusal, false);
+        bench.fault(read, &half, true);
+    }
+    let told = bench.reconciled().await;
+    for call in &calls {
+        assert_eq!(finding(&told, call).0, "applied", "{:#}", told[call][0]);
+    }
+    for (_, simulator) in bench.served.upstreams.all() {
+        assert!(simulator.faults().list().is_empty(), "not all was asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_tried_again_meanwhile_may_have_been_done_by_either() {
+    let bench = Bench::start().await;
+    let (client, token) = (&bench.client, Some(&*bench.token));
+    let mut calls = Vec::new();
+    for (create, change, field) in [
+        (CREATES[0].0, "UpdateApiKey", "api_key_id"),
+        (CREATES[0].0, "DeleteApiKey", "api_key_id"),
+        (CREATES[2].0, "UpdateApiKey", "api_key_id"),
+        (CREATES[2].0, "DisableApiKey", "api_key_id"),
+        (CREATES[1].0, "DeleteServiceToken", "service_token_id"),
+    ] {
+        let method = format!("{}/{change}", create.split('/').next().unwrap());
+        let new = async || {
+            let request = client.request_at(create, "", MAIN);
+            let key = id(client.call(create, token, &request).await);
+            let mut request = client.request_at(&method, &key, MAIN);
+            request.set_field_by_name(field, Value::String(key));
+            request
+        };
+        let request = new().await;
+        calls.push((bench.lose(&method, &request, false).await, "ambiguous"));
+        client.call(&method, token, &request).await.ok();
+        if change.starts_with("Delete") {
+            // who tries again in vain has done nothing
+            let request = new().await;
+            calls.push((bench.lose(&method, &request, true).await, "applied"));
+            assert!(client.call(&method, token, &request).await.result.is_err());
+        }
+    }
+    let told = bench.reconciled().await;
+    for (call, expected) in &calls {
+        assert_eq!(finding(&told, call).0, *expected, "{:#}", told[call][0]);
     }
 }

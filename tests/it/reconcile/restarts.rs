@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use prost_reflect::Value;
+use keygate::clock::Clock;
+use prost_reflect::{DynamicMessage, Value};
 use serde_json::json;
 
 use super::{Bench, finding, unknown_and_told};
 use crate::support::{
     gateway::{Client, PATIENCE},
     served::{MAIN, id, target},
-    upstreams::requests,
+    upstreams::{Place, requests},
 };
 
 /// A change of each sort at each vendor.
@@ -40,21 +41,26 @@ async fn waiting(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 impl Bench {
+    /// How many requests upstream leaves without an answer.
+    fn hung(&self, method: &str) -> usize {
+        let requests = requests(self.simulator(method)).into_iter();
+        requests.filter(|it| it["fault"] == "hang").count()
+    }
+
     /// Sends a request that gets no answer, and returns as soon as upstream has it.
-    /// The request id of the call.
-    async fn begin(&self, method: &str, request: prost_reflect::DynamicMessage, apply: bool) {
+    async fn begin(&self, method: &str, request: DynamicMessage, apply: bool) {
+        let before = self.hung(method);
         self.fault(method, &json!({ "hang": true }), apply);
-        let simulator = self.simulator(method);
-        let hung = || {
-            let hung = requests(simulator).into_iter();
-            hung.filter(|it| it["fault"] == "hang").count()
-        };
-        let before = hung();
+        self.send(method, request);
+        waiting("upstream has the request", || self.hung(method) > before).await;
+    }
+
+    /// Sends a request, and waits for nothing.
+    fn send(&self, method: &str, request: DynamicMessage) {
         let (client, token) = (self.client.clone(), self.token.clone());
         let method = method.to_owned();
         #[allow(clippy::disallowed_methods)] // it goes with the test
         tokio::spawn(async move { client.call(&method, Some(&token), &request).await.code() });
-        waiting("upstream has the request", || hung() > before).await;
     }
 
     /// Kills the gateway where it stands.
@@ -169,5 +175,50 @@ async fn what_a_crash_has_left_is_found_out_once_upstream_is_back() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    bench.verify();
     assert_eq!(bench.unresolved().await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_a_crash_has_left_is_told_within_a_minute_of_the_start() {
+    const CALLS: usize = 64;
+    const MINUTE: Duration = Duration::from_secs(60);
+    // as it comes: calls may take as long as they may
+    let mut bench = Bench::configured(Place::everywhere(MAIN), "").await;
+    let create = CHANGES[0];
+    for apply in [true, false] {
+        let hang = json!({ "hang": true });
+        for _ in 0..CALLS / 2 {
+            bench.fault(create, &hang, apply);
+        }
+    }
+    for _ in 0..CALLS {
+        bench.send(create, bench.client.request_at(create, "", MAIN));
+    }
+    waiting("upstream has them all", || bench.hung(create) == CALLS).await;
+    bench.kill();
+    bench.served.upstreams.clear();
+    let clock = Clock::system();
+    let started = clock.instant();
+    bench.start_again().await;
+    let told = bench.reconciled().await;
+    let took = clock.instant() - started;
+    println!("{CALLS} calls were told of {took:?} after the start");
+    assert!(took < MINUTE, "{took:?}");
+
+    assert_eq!(told.len(), CALLS);
+    let state = bench.served.site().state();
+    let keys = state["api_keys"].as_array().unwrap();
+    let mut applied = 0;
+    for call in told.keys() {
+        let record = &told[call][0];
+        let (finding, id) = finding(&told, call);
+        let name = &record["resource"]["name"];
+        let there = keys.iter().find(|it| it["name"] == *name);
+        assert_eq!(there.and_then(|it| it["id"].as_str()), id, "{record:#}");
+        assert_eq!(finding == "applied", id.is_some(), "{record:#}");
+        assert_ne!(finding, "ambiguous", "{record:#}");
+        applied += usize::from(id.is_some());
+    }
+    assert_eq!(applied, CALLS / 2);
 }

@@ -1,6 +1,8 @@
 //! What the tests of streams have to know of each of them.
 
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
+use secrecy::ExposeSecret as _;
+use serde_json::Value as Json;
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -178,6 +180,7 @@ fn named(client: &Client, maker: &str, number: usize) -> DynamicMessage {
 /// How many upstream lists now.
 pub(super) fn total(served: &Served, stream: &Stream) -> usize {
     let state = stream.simulator(served).state();
+    let masters = stream.simulator(served).masters();
     let (_, route) = stream.route();
     let member = route.rsplit('/').next().unwrap();
     let member = match member {
@@ -189,5 +192,8 @@ pub(super) fn total(served: &Served, stream: &Stream) -> usize {
     let of_account = route.contains("service_account_id");
     let all = state[member].as_array().unwrap().iter();
     let all = all.filter(|it| !of_account || it["owned_by"] == SERVICE_ACCOUNT);
-    all.filter(|it| it["revoked"] != true).count()
+    // the gateway's own are nobody's
+    let is_own = |it: &Json| masters.iter().any(|own| it["key"] == own.expose_secret());
+    all.filter(|it| it["revoked"] != true && !is_own(it))
+        .count()
 }

@@ -49,10 +49,16 @@ impl Drop for Process {
 impl Process {
     /// Starts keygate; its standard error goes into a file.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, Vec::new())
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_in(arguments: &[&str], environment: Vec<(&str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let child = Command::new(env!("CARGO_BIN_EXE_keygate"))
             .args(arguments)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).unwrap())
@@ -75,6 +81,12 @@ impl Process {
         let sent = Command::new("kill").arg(&pid).status().unwrap();
         assert!(sent.success());
         self.child.wait().unwrap().code()
+    }
+
+    /// Ends it as nothing can be prepared for (SIGKILL), and waits.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Its exit code, once it has ended by itself.

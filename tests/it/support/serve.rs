@@ -135,7 +135,13 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it and waits until it serves.
     pub(crate) async fn start(config: &Path) -> Self {
-        let process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
+        Self::start_in(config, Vec::new()).await
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_in(config: &Path, environment: Vec<(&str, String)>) -> Self {
+        let arguments = ["serve", "--config", config.to_str().unwrap()];
+        let process = Process::start_in(&arguments, environment);
         let line = until("it serves", || {
             let logged = process.logged();
             let mut lines = logged.lines().filter(|it| it.ends_with('}'));

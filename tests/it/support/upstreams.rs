@@ -106,7 +106,7 @@ pub(crate) struct Upstreams {
     running: Vec<(Place, Option<Box<dyn Simulator>>)>,
     /// What the configuration says of them.
     pub(crate) config: String,
-    _secrets: TempDir,
+    secrets: TempDir,
     tasks: Tasks,
 }
 
@@ -140,7 +140,7 @@ impl Upstreams {
         Self {
             running,
             config,
-            _secrets: secrets,
+            secrets,
             tasks,
         }
     }
@@ -157,6 +157,15 @@ impl Upstreams {
         let mut all = self.all();
         let found = all.find(|(place, _)| place.upstream() == upstream);
         found.unwrap_or_else(|| panic!("no {upstream}")).1
+    }
+
+    /// Replaces one of the gateway's credentials for an upstream, where it is.
+    pub(crate) fn renew(&self, upstream: &str, setting: &str, secret: &str) {
+        let path = self.secrets.path().join(secret_name(upstream, setting));
+        let new = path.with_extension("new");
+        fs::write(&new, secret).unwrap();
+        private(&new);
+        fs::rename(&new, &path).unwrap();
     }
 
     /// Makes no fault any more, anywhere.
@@ -181,8 +190,7 @@ fn section(place: &Place, base_url: &str, masters: &[SecretString], folder: &Pat
     );
     for (at, setting) in place.vendor.masters.iter().enumerate() {
         let secret = masters.get(at).map(|it| it.expose_secret());
-        let name = format!("{}-{setting}", place.upstream().replace('/', "-"));
-        let path = folder.join(name);
+        let path = folder.join(secret_name(&place.upstream(), setting));
         fs::write(&path, secret.unwrap_or("nobody-is-there-to-look-at-it")).unwrap();
         private(&path);
         let path = path.to_str().unwrap();
@@ -195,18 +203,35 @@ fn section(place: &Place, base_url: &str, masters: &[SecretString], folder: &Pat
     text
 }
 
+/// The name of the file with a credential.
+fn secret_name(upstream: &str, setting: &str) -> String {
+    format!("{}-{setting}", upstream.replace('/', "-"))
+}
+
 fn private(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The requests that a simulator has received.
+/// The requests that a simulator has received, but for those that the gateway
+/// makes for itself.
 pub(crate) fn requests(simulator: &dyn Simulator) -> Vec<Json> {
-    let mut state = simulator.state();
-    let Json::Array(requests) = state["requests"].take() else {
+    asked(simulator.state())
+}
+
+/// The same, of a simulator's state.
+pub(crate) fn asked(mut state: Json) -> Vec<Json> {
+    let Json::Array(mut requests) = state["requests"].take() else {
         panic!("no requests in the state");
     };
+    requests.retain(|it| !is_for_itself(it["headers"]["user-agent"].as_str()));
     requests
+}
+
+/// Whether the gateway makes a request of this user agent for itself: it looks for
+/// its own keys.
+pub(crate) fn is_for_itself(user_agent: Option<&str>) -> bool {
+    user_agent.is_some_and(|it| it.ends_with(" own-keys"))
 }
 
 /// Makes a fault.

@@ -24,7 +24,7 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, Error> {
             };
             File::open(folder)
                 .and_then(|it| it.sync_all())
-                .map_err(Error::file(folder, "synced"))?;
+                .map_err(Error::file(path, "synced into its folder"))?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::file(path, "created")(error)),
@@ -57,13 +57,13 @@ pub(in crate::audit) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 #[cfg(unix)]
-fn owner_only(options: &mut OpenOptions) {
+pub(super) fn owner_only(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600);
 }
 
 #[cfg(not(unix))]
-fn owner_only(_: &mut OpenOptions) {}
+pub(super) fn owner_only(_: &mut OpenOptions) {}
 
 /// Files that have to stay what they were.
 ///

@@ -194,7 +194,7 @@ impl store::View for View {
         self.all_kept(&sql, values).map_err(self.read())
     }
 
-    fn unresolved(&self) -> Result<Vec<Kept>, Error> {
+    fn unresolved(&self, _of: Option<&str>) -> Result<Vec<Kept>, Error> {
         let sql = "SELECT position, leaf, body FROM unresolved JOIN records USING (position)
                    WHERE body IS NOT NULL ORDER BY position";
         self.all_kept(sql, Vec::new()).map_err(self.read())

@@ -33,6 +33,8 @@ pub(crate) struct Answer {
     pub(crate) result: Result<(), Status>,
     /// The request id that came back, if the call got that far.
     pub(crate) request_id: Option<String>,
+    /// The receipts that came behind the answer: their texts.
+    pub(crate) receipts: Vec<String>,
 }
 
 impl Answer {
@@ -140,7 +142,8 @@ impl Client {
         call: Request<Bytes>,
     ) -> Result<Response<Streaming<Bytes>>, Status> {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.unwrap();
+        let ready = grpc.ready().await;
+        ready.map_err(|it| Status::from_error(it.into()))?;
         let path = format!("/{name}").parse().unwrap();
         grpc.server_streaming(call, path, Raw).await
     }
@@ -151,6 +154,7 @@ impl Client {
             messages: Vec::new(),
             result: Ok(()),
             request_id: None,
+            receipts: Vec::new(),
         };
         match self.open(name, call).await {
             Ok(response) => {
@@ -166,9 +170,15 @@ impl Client {
                         Err(status) => break Err(status),
                     }
                 };
+                let trailers = match &answer.result {
+                    Ok(()) => messages.trailers().await.unwrap_or_default(),
+                    Err(status) => Some(status.metadata().clone()),
+                };
+                answer.receipts = trailers.iter().flat_map(receipts).collect();
             }
             Err(status) => {
                 answer.request_id = request_id(status.metadata());
+                answer.receipts = receipts(status.metadata());
                 answer.result = Err(status);
             }
         }
@@ -179,6 +189,12 @@ impl Client {
 fn request_id(metadata: &MetadataMap) -> Option<String> {
     let id = metadata.get("x-request-id")?;
     Some(id.to_str().unwrap().to_owned())
+}
+
+fn receipts(metadata: &MetadataMap) -> Vec<String> {
+    let all = metadata.get_all_bin("keygate-receipt-bin").iter();
+    let texts = all.map(|it| String::from_utf8(it.to_bytes().unwrap().to_vec()));
+    texts.map(Result::unwrap).collect()
 }
 
 /// A message as its bytes.

@@ -32,7 +32,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             member: "id",
         },
     ],
-    reads_first: &[],
+    reads_first: &["keygate.braintrust.v1.ServiceTokenService/ReplaceServiceToken"],
     spoil: |request| {
         request.set_field_by_name("instance", Value::String("no/instance".to_owned()));
         "instance"

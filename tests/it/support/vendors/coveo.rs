@@ -10,7 +10,7 @@ use keygate::{
     },
 };
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
 
 use super::{Key, Simulator, Source, Vendor};
@@ -47,10 +47,13 @@ pub(crate) const VENDOR: Vendor = Vendor {
     secrets: &[("api_keys", "value")],
     start: |place, tasks| {
         let [token] = place.masters();
+        // how the values of API keys begin
+        let is_key = |it: &SecretString| it.expose_secret().starts_with("xx");
         let options = Options {
             name: place.region.to_owned(),
             region: region_of(place.region),
             organization_id: Some(place.name.clone()),
+            token_is_api_key: token.as_ref().is_some_and(is_key),
             token,
             ..Options::default()
         };

@@ -93,6 +93,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
             app_key,
             service_account_id: Some(SERVICE_ACCOUNT.to_owned()),
             max_api_keys: 10_000,
+            max_application_keys_per_user: 10_000,
             ..Options::default()
         };
         let clock = place.clock.clone();
