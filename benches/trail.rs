@@ -262,7 +262,7 @@ fn search(bench: &Bench, store: &Location) {
         println!(
             "keygate audit list, {name:26} {:>9.2?}, {:>3} records  {verdict}",
             done.wall,
-            done.text.lines().count()
+            done.text.lines().filter(|it| it.starts_with('{')).count()
         );
     }
 }

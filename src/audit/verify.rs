@@ -11,7 +11,15 @@ mod reading;
 mod said;
 mod tree;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
 
 use super::{
     Error, Position, Settings,
@@ -20,7 +28,7 @@ use super::{
     receipt::{self, Receipt},
     tree::Hash,
 };
-use reading::Reading;
+use reading::{Begun, Chunk, Reading};
 
 /// What a trail is held against.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +42,7 @@ pub struct Evidence {
 }
 
 /// What was found out about a trail.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// Its trees, by their origins.
     pub trees: BTreeMap<String, Tree>,
@@ -114,36 +122,60 @@ pub fn verify(
     evidence: &Evidence,
     progress: Progress<'_>,
 ) -> Result<Report, Error> {
-    let mut report = Report {
-        trees: BTreeMap::new(),
-        findings: Vec::new(),
-        untold: 0,
-    };
+    let mut report = Report::default();
     let reading = Reading::start(settings)?;
     let begun = reading.begun()?;
     let total = begun.trees.iter().map(|it| it.size).sum();
     let known = |name: &str| begun.trees.iter().any(|it| it.origin == name);
     let given = given(evidence, &known, &mut report);
-    let mut beside = beside::Beside::new(&begun);
-    let mut done = 0;
-    for tree in &begun.trees {
-        let mut grown = tree::Growing::new(tree, &given, evidence, &mut report);
-        while let Some(chunk) = reading.chunk()? {
-            for record in chunk.records() {
-                grown.add(&record, &mut report);
-                beside.add(&tree.origin, &record, &mut report);
+    // what records say is looked at on a thread of its own, beside their hashes
+    let beside = thread::scope(|scope| {
+        let (hand, handed) = sync_channel(reading::AHEAD);
+        let trees = &begun.trees;
+        let said = thread::Builder::new().name("audit-verify-said".to_owned());
+        let said = said.spawn_scoped(scope, || look_beside(&begun, handed));
+        let said = said.map_err(Error::Thread)?;
+        let mut done = 0;
+        for tree in trees {
+            let mut grown = tree::Growing::new(tree, &given, evidence, &mut report);
+            while let Some(chunk) = reading.chunk()? {
+                let chunk = Arc::new(chunk);
+                // if it is gone, its end tells
+                let _ = hand.send((tree.origin.as_str(), chunk.clone()));
+                for record in chunk.records() {
+                    grown.add(&record, &mut report);
+                }
+                done += chunk.len();
+                progress(done, total);
             }
-            done += chunk.len();
-            progress(done, total);
+            let found = grown.finish(&reading.subtrees(), &mut report);
+            report.trees.insert(tree.origin.clone(), found);
         }
-        let found = grown.finish(&reading.subtrees(), &mut report);
-        report.trees.insert(tree.origin.clone(), found);
-    }
-    beside.finish(&reading.fingerprints()?, &mut report);
+        drop(hand);
+        said.join().map_err(|_| Error::ThreadEnded)
+    })?;
+    let (beside, mut said) = beside;
+    beside.finish(&reading.fingerprints()?, &mut said);
+    report.findings.append(&mut said.findings);
+    report.untold += said.untold;
     // the first record first; what is about none comes last
     let place = |it: &Finding| (it.record.is_none(), it.origin.clone(), it.record);
     report.findings.sort_by_key(place);
+    let told = report.findings.len().min(MOST);
+    report.untold += report.findings.drain(told..).count() as u64;
     Ok(report)
+}
+
+/// What is kept beside the records that are handed over, held against them.
+fn look_beside(begun: &Begun, handed: Receiver<(&str, Arc<Chunk>)>) -> (beside::Beside, Report) {
+    let mut report = Report::default();
+    let mut beside = beside::Beside::new(begun);
+    for (origin, chunk) in handed {
+        for record in chunk.records() {
+            beside.add(origin, &record, &mut report);
+        }
+    }
+    (beside, report)
 }
 
 /// A checkpoint of a tree that somebody kept.

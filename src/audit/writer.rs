@@ -533,7 +533,7 @@ struct Vouching {
 
 impl Vouching {
     fn new(signer: &Signer, before: Frontier, batch: &Batch) -> Self {
-        let leaves = batch.rows.iter().map(|it| it.leaf).collect();
+        let leaves = batch.rows.iter().map(|it| it.leaf);
         Self {
             recent: proof::Recent::new(before, leaves),
             checkpoint: Checkpoint::sign(signer, &batch.tree),

@@ -4,7 +4,9 @@
 //! checked by the loops of RFC 9162 (sections 2.1.3.2 and 2.1.4.2), which need
 //! nothing but the proof.
 
-use super::{Frontier, Hash, Hashes};
+use std::collections::HashMap;
+
+use super::{Frontier, Hash, Hashes, decompose};
 
 /// The hash is not to be had here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,18 +166,24 @@ fn range<H: Hashes>(hashes: &H, start: u64, end: u64) -> Result<Hash, H::Error> 
 }
 
 /// The newest leaves, and the edge of the tree before them: enough for proofs that
-/// the tree holds one of them.
+/// the tree holds one of them. Every subtree is hashed once, for however many proofs.
 #[derive(Clone, Debug)]
-pub struct Recent {
-    before: Frontier,
-    leaves: Vec<Hash>,
-}
+pub struct Recent(HashMap<(u32, u64), Hash>);
 
 impl Recent {
     /// The leaves that come after this edge.
     #[must_use]
-    pub fn new(before: Frontier, leaves: Vec<Hash>) -> Self {
-        Self { before, leaves }
+    pub fn new(before: Frontier, leaves: impl IntoIterator<Item = Hash>) -> Self {
+        let edge = decompose(before.size()).zip(before.roots.iter().copied());
+        let mut known: HashMap<_, _> = edge.collect();
+        let mut tree = before;
+        for leaf in leaves {
+            known.insert((0, tree.size()), leaf);
+            tree.push(leaf, |it| {
+                known.insert((it.height, it.index), it.hash);
+            });
+        }
+        Self(known)
     }
 }
 
@@ -183,17 +191,7 @@ impl Hashes for Recent {
     type Error = Unknown;
 
     fn subtree(&self, height: u32, index: u64) -> Result<Hash, Unknown> {
-        let (size, start) = (1 << height, index << height);
-        if start + size <= self.before.size() {
-            return self.before.subtree(height, index);
-        }
-        if height == 0 {
-            let at = usize::try_from(start - self.before.size()).map_err(|_| Unknown)?;
-            return self.leaves.get(at).copied().ok_or(Unknown);
-        }
-        let left = self.subtree(height - 1, index * 2)?;
-        let right = self.subtree(height - 1, index * 2 + 1)?;
-        Ok(Hash::node(&left, &right))
+        self.0.get(&(height, index)).copied().ok_or(Unknown)
     }
 }
 

@@ -16,10 +16,10 @@ use crate::audit::{
 };
 
 /// How many records go from one thread to the other at once.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 512;
 
 /// How many chunks may wait.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 32;
 
 /// What the verifier is handed, in this order.
 enum Item {
@@ -149,7 +149,8 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
         view.scan(origin, 0, &mut |leaf| {
             chunk.push(leaf);
             if chunk.rows.len() == CHUNK {
-                gone = !hand(Item::Records(std::mem::take(&mut chunk)));
+                let next = Chunk::like(&chunk);
+                gone = !hand(Item::Records(std::mem::replace(&mut chunk, next)));
             }
             !gone
         })?;
@@ -190,6 +191,14 @@ struct Row {
 }
 
 impl Chunk {
+    /// One that has room for as much.
+    fn like(other: &Self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(other.bytes.len() + other.bytes.len() / 8),
+            rows: Vec::with_capacity(CHUNK),
+        }
+    }
+
     fn push(&mut self, leaf: Leaf<'_>) {
         let of = leaf.columns;
         let texts = [

@@ -56,7 +56,8 @@ pub(super) struct Resource<'a> {
 
 impl<'a> Said<'a> {
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        // looked at once, and not text by text
+        serde_json::from_str(str::from_utf8(body).ok()?).ok()
     }
 
     pub(super) fn step(&self) -> Step {
