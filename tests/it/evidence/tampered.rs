@@ -159,7 +159,11 @@ async fn a_trail_without_its_old_records_proves_as_much() {
     }
     let output = stage.verify(&evidence);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("known by their hashes alone"), "{}", told(&output));
+    assert!(
+        told(&output).contains("known by their hashes alone"),
+        "{}",
+        told(&output)
+    );
     let other = stage.verify_independently(&earlier);
     assert!(other.status.success(), "{}", told(&other));
     // what is left of them can't be changed either
