@@ -11,23 +11,32 @@
 //! for. Whoever waits for longer than it has patience is refused; what was queued by
 //! then is written all the same when it is back.
 
+mod acknowledgement;
+mod condition;
+mod vouching;
+
 use std::{
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
+pub use self::condition::Availability;
+use self::vouching::Vouching;
+pub(super) use self::{
+    acknowledgement::{Acknowledgement, Waiter},
+    condition::{Ended, Failure},
+};
 use super::{
-    Appended, Entry, Error, Kind, Outcome, Position, Receipt, Record,
-    checkpoint::{Checkpoint, Signed},
+    Appended, Entry, Error, Kind, Outcome, Position, Record,
+    checkpoint::Signed,
     debts::Debts,
     note::Signer,
-    store::{Batch, Row, Store},
-    tree::{Frontier, proof},
+    store::{Batch, Store},
+    tree::Frontier,
     upkeep::Upkeep,
 };
 use crate::{clock::Clock, random::Random};
@@ -54,111 +63,6 @@ pub(super) enum Command {
     Close,
 }
 
-/// Whoever waits for what is appended.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) acknowledge: oneshot::Sender<Acknowledgement>,
-    /// Whether receipts are asked for.
-    pub(super) receipts: bool,
-}
-
-/// Tells one waiter its position, and through it all others of the batch.
-///
-/// Each wake-up from another thread costs a system call, so the thread wakes one
-/// waiter alone, and that one wakes the others from within the runtime. They are
-/// woken when this is dropped, hence also if its receiver is gone.
-#[derive(Debug)]
-pub(super) struct Acknowledgement {
-    /// Taken once.
-    appended: Option<Appended>,
-    others: Vec<(oneshot::Sender<Acknowledgement>, Appended)>,
-}
-
-impl Acknowledgement {
-    fn send(mut waiting: Vec<(oneshot::Sender<Self>, Appended)>) {
-        if let Some((first, appended)) = waiting.pop() {
-            let (appended, others) = (Some(appended), waiting);
-            // If it no longer waits, what comes back is dropped: see above.
-            drop(first.send(Self { appended, others }));
-        }
-    }
-
-    pub(super) fn appended(mut self) -> Option<Appended> {
-        self.appended.take()
-    }
-}
-
-impl Drop for Acknowledgement {
-    fn drop(&mut self) {
-        for (other, appended) in self.others.drain(..) {
-            let (appended, others) = (Some(appended), Vec::new());
-            drop(other.send(Self { appended, others }));
-        }
-    }
-}
-
-/// Whether the trail has failed, and over what. Set once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failure {
-    cause: Arc<OnceLock<Arc<Error>>>,
-    signal: CancellationToken,
-}
-
-impl Failure {
-    pub(super) fn set(&self, cause: Error) {
-        // The first cause is the one that counts.
-        let _ = self.cause.set(Arc::new(cause));
-        self.signal.cancel();
-    }
-
-    /// Whether what is owed is still accepted.
-    pub(super) fn pays(&self) -> bool {
-        self.cause.get().is_none_or(|it| it.is_full())
-    }
-
-    pub(super) fn get(&self) -> Option<Arc<Error>> {
-        self.cause.get().cloned()
-    }
-
-    pub(super) fn signal(&self) -> CancellationToken {
-        self.signal.child_token()
-    }
-
-    /// What a caller is told who comes when the thread is gone.
-    pub(super) fn refusal(&self) -> Error {
-        self.get().map_or(Error::Closed, Error::Failed)
-    }
-}
-
-/// Whether the store can be reached.
-#[derive(Clone, Debug, Default)]
-pub enum Availability {
-    /// It can, as far as is known.
-    #[default]
-    Here,
-    /// It can't, for this reason. It is waited for.
-    Missed(Arc<Error>),
-    /// It is not waited for any more. It may come back.
-    Away(Arc<Error>),
-}
-
-impl Availability {
-    /// Whether it can be reached.
-    #[must_use]
-    pub fn is_here(&self) -> bool {
-        matches!(self, Self::Here)
-    }
-
-    /// Why nothing can be recorded for now; `None` if it may be worth waiting.
-    #[must_use]
-    pub fn away(&self) -> Option<Error> {
-        match self {
-            Self::Here | Self::Missed(_) => None,
-            Self::Away(cause) => Some(Error::Away(cause.clone())),
-        }
-    }
-}
-
 /// The outcome of an intent that nobody will ever end otherwise.
 pub(super) fn unknown(intent: &Record, clock: &Clock, random: &Random) -> Entry {
     let now = clock.now();
@@ -177,29 +81,6 @@ pub(super) fn run(writer: Writer, queue: mpsc::Receiver<Command>, ended: Ended) 
         ended.failure.set(error);
     }
     ended.orderly();
-}
-
-/// Tells when the thread has ended, and counts a panic of it as a failure.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) failure: Failure,
-    pub(super) signal: CancellationToken,
-    pub(super) orderly: bool,
-}
-
-impl Ended {
-    fn orderly(mut self) {
-        self.orderly = true;
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if !self.orderly {
-            self.failure.set(Error::ThreadEnded);
-        }
-        self.signal.cancel();
-    }
 }
 
 /// What the thread works with.
@@ -522,36 +403,5 @@ impl Writer {
             Appended { position, receipts }
         });
         appended.collect()
-    }
-}
-
-/// A batch that is committed, and a checkpoint with all of it.
-struct Vouching {
-    recent: proof::Recent,
-    checkpoint: Signed,
-}
-
-impl Vouching {
-    fn new(signer: &Signer, before: Frontier, batch: &Batch) -> Self {
-        let leaves = batch.rows.iter().map(|it| it.leaf);
-        Self {
-            recent: proof::Recent::new(before, leaves),
-            checkpoint: Checkpoint::sign(signer, &batch.tree),
-        }
-    }
-
-    fn receipts(&self, rows: &[Row]) -> Vec<Receipt> {
-        let Signed { checkpoint, note } = &self.checkpoint;
-        let receipts = rows.iter().filter_map(|row| {
-            // the batch and the edge before it have all that is needed
-            let path = proof::inclusion(&self.recent, row.index, checkpoint.size).ok()?;
-            Some(Receipt {
-                record: row.record.id.clone(),
-                index: row.index,
-                path,
-                note: note.clone(),
-            })
-        });
-        receipts.collect()
     }
 }

@@ -181,7 +181,7 @@ grpc = \"nowhere\"
 surprise = true
 
 [policy]
-file = \"/root/of/all/that/nobody/may/read\"
+file = \"/nobody/may/read/this\"
 
 [audit]
 store = \"sqlite:trail.db\"

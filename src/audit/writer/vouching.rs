@@ -1,0 +1,40 @@
+//! Receipts for a batch that is committed.
+
+use crate::audit::{
+    Receipt,
+    checkpoint::{Checkpoint, Signed},
+    note::Signer,
+    store::{Batch, Row},
+    tree::{Frontier, proof},
+};
+
+/// A batch that is committed, and a checkpoint with all of it.
+pub(super) struct Vouching {
+    recent: proof::Recent,
+    checkpoint: Signed,
+}
+
+impl Vouching {
+    pub(super) fn new(signer: &Signer, before: Frontier, batch: &Batch) -> Self {
+        let leaves = batch.rows.iter().map(|it| it.leaf);
+        Self {
+            recent: proof::Recent::new(before, leaves),
+            checkpoint: Checkpoint::sign(signer, &batch.tree),
+        }
+    }
+
+    pub(super) fn receipts(&self, rows: &[Row]) -> Vec<Receipt> {
+        let Signed { checkpoint, note } = &self.checkpoint;
+        let receipts = rows.iter().filter_map(|row| {
+            // the batch and the edge before it have all that is needed
+            let path = proof::inclusion(&self.recent, row.index, checkpoint.size).ok()?;
+            Some(Receipt {
+                record: row.record.id.clone(),
+                index: row.index,
+                path,
+                note: note.clone(),
+            })
+        });
+        receipts.collect()
+    }
+}
