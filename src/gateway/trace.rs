@@ -1,8 +1,8 @@
 //! How the effect of a change is looked for whose answer was lost.
 //!
-//! Each change describes it ([`Operation::trace`](super::Operation::trace)) from
-//! what the trail still knows of the call ([`Sought`]). Nothing is asked and
-//! nothing decided here: that is [`super::reconcile`]'s.
+//! Each change describes it ([`super::Operation::trace`]) from what the trail still
+//! knows of the call ([`Sought`]). Nothing is asked and nothing decided here: that
+//! is [`super::reconcile`]'s.
 
 use std::time::SystemTime;
 
