@@ -95,8 +95,10 @@ async fn serving(bench: &Bench, fault: &Fault) {
     bench.disk.heal();
     let failed = bench.disk.failed() > 0;
     // a disk that is too full to move the log still takes what goes into the log, and
-    // one that has no room to spare may have what is needed
-    let is_spared = fault.parts == [Part::Main] || fault.operations == [Operation::Allocate];
+    // one that has no room to spare may have what is needed; but what was written and
+    // can't be synced is lost, whatever the reason
+    let is_moved = fault.parts == [Part::Main] && fault.operations != [Operation::Sync];
+    let is_spared = is_moved || fault.operations == [Operation::Allocate];
     let is_borne = fault.error == Errno::Enospc && is_spared;
     if failed && !is_borne {
         let logged = ended(&mut gateway).await;
