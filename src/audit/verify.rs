@@ -22,7 +22,7 @@ use std::{
 };
 
 use super::{
-    Error, Position, Settings,
+    Error, Settings,
     checkpoint::Checkpoint,
     note::{self, Verifier},
     receipt::{self, Receipt},
@@ -240,9 +240,4 @@ pub fn proves(
         }
     }
     Err(fault)
-}
-
-/// How a position is told.
-fn at(position: Position) -> String {
-    format!("position {position}")
 }

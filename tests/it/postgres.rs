@@ -26,7 +26,7 @@ use tonic::Request;
 use crate::support::{
     gateway::{Answer, Client, records},
     postgres::{PASSWORD, Postgres},
-    serve::{Gateway, Setup},
+    serve::{Gateway, POLICY, Setup},
     served::MAIN,
     upstreams::{Place, Upstreams},
     vendors::DATADOG,
@@ -42,25 +42,14 @@ const GET: &str =
 const DELETE: &str =
     "keygate.datadog.v2.CurrentUserApplicationKeyService/DeleteCurrentUserApplicationKey";
 
-/// A policy whose role `owner` may touch its own keys only.
-const POLICY: &str = "\
-[roles.admin]
-permissions = [\"*\"]
-keys = \"any\"
-reveal = true
-max_scopes = [\"*\"]
-allow_unscoped = true
-
+/// A role that may touch its own keys only, beside the one that every test has.
+const OWNER: &str = "
 [roles.owner]
 permissions = [\"*\"]
 keys = \"own\"
 reveal = true
 max_scopes = [\"*\"]
 allow_unscoped = true
-
-[[grants]]
-role = \"admin\"
-claim = \"admin\"
 
 [[grants]]
 role = \"owner\"
@@ -82,7 +71,7 @@ impl Stage {
     async fn with(postgres: Postgres) -> Self {
         let upstreams = Upstreams::start(vec![Place::new(&DATADOG, MAIN)]).await;
         let setup = Setup::new("", &upstreams.config).await;
-        setup.write("policy.toml", POLICY);
+        setup.write("policy.toml", &format!("{POLICY}{OWNER}"));
         let password = setup.write("password", PASSWORD);
         std::fs::set_permissions(password, Permissions::from_mode(0o600)).unwrap();
         postgres.database(DATABASE).await;

@@ -9,7 +9,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use super::{Report, at, reading::Begun, said::Said};
+use super::{Report, reading::Begun, said::Said};
 use crate::audit::{
     Kind, Position,
     store::{KeptKey, Leaf, Step},
@@ -148,8 +148,7 @@ impl Beside {
         left.sort_unstable();
         if let Some(first) = left.first() {
             let what = format!(
-                "a key is kept as somebody's own by a record that is not there, {}",
-                at(*first)
+                "a key is kept as somebody's own by a record that is not there, position {first}"
             );
             report.find(WHERE, None, what);
         }
