@@ -6,18 +6,19 @@ WORKDIR /build
 
 # The dependencies by themselves: this layer lasts until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
- && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs >/dev/null \
+COPY .cargo .cargo
+RUN mkdir -p src tests/it benches \
  && touch src/lib.rs \
+    benches/authentication.rs benches/cost.rs benches/trail.rs \
+ && echo 'fn main() {}' | tee build.rs src/main.rs tests/it/main.rs >/dev/null \
  && cargo build --release --locked \
- && rm -r build.rs src tests
+ && rm -r build.rs src
 
 COPY build.rs ./
 COPY proto proto
 COPY src src
 # Cargo goes by the time of change, and the stand-ins above are newer.
 RUN touch build.rs src/main.rs src/lib.rs \
- && mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs \
  && cargo build --release --locked --bin keygate \
  && mkdir /build/data
 
