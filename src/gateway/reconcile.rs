@@ -15,6 +15,7 @@ mod decide;
 mod find;
 mod look;
 mod open;
+mod others;
 mod settled;
 
 use std::{

@@ -1,9 +1,12 @@
 //! What became of changes whose answer was lost: it is found out later, and told by
 //! one more record.
 
+mod clocks;
 mod contention;
 mod every_change;
+mod patience;
 mod restarts;
+mod same_key;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -120,14 +123,8 @@ impl Bench {
         run(&["verify", "--config", "keygate.toml", "--key", "keys"]);
     }
 
-    /// What the metrics say.
     async fn unresolved(&self) -> String {
-        let http = Http::new(self.served.gateway.http.clone(), Vec::new());
-        let text = http.get("/metrics").await.body;
-        let text = std::str::from_utf8(&text).unwrap().to_owned();
-        let mut lines = text.lines();
-        let line = lines.find_map(|it| it.strip_prefix("keygate_calls_unresolved "));
-        line.unwrap().to_owned()
+        unresolved(&self.served.gateway.http).await
     }
 
     /// Makes a key without the gateway.
@@ -164,6 +161,16 @@ impl Bench {
         let id = made.get("id").or(made.pointer("/data/id")).unwrap();
         id.as_str().unwrap().to_owned()
     }
+}
+
+/// How many calls are open, as the metrics say.
+async fn unresolved(http: &str) -> String {
+    let http = Http::new(http.to_owned(), Vec::new());
+    let text = http.get("/metrics").await.body;
+    let text = std::str::from_utf8(&text).unwrap();
+    let mut lines = text.lines();
+    let line = lines.find_map(|it| it.strip_prefix("keygate_calls_unresolved "));
+    line.unwrap().to_owned()
 }
 
 /// The outcomes `unknown` of changes, and what was found out of them later: never

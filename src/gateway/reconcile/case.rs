@@ -122,7 +122,7 @@ impl Case {
 }
 
 /// A record's time.
-fn time(record: &Record) -> SystemTime {
+pub(super) fn time(record: &Record) -> SystemTime {
     let read = json::timestamp(&record.time).map(|(time, _)| SystemTime::try_from(time));
     // it wrote the time itself
     read.and_then(Result::ok).unwrap_or(SystemTime::UNIX_EPOCH)

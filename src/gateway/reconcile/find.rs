@@ -79,16 +79,26 @@ impl Reconciler {
 /// Another call may have done it, or undone it.
 const SINCE: &str = "another call has changed the key at the same time or since";
 
+/// Another call may have done it.
+const BEFORE: &str = "another call whose outcome is unknown may have done the same before";
+
 async fn removed(
     looking: &Looking<'_>,
     case: &Arc<Case>,
     look: &Look,
 ) -> Result<Vec<Settled>, Trouble> {
     let (all, told) = looking.all(look, case.from()).await?;
-    let settled = if case.the_one(&all)?.is_some() {
-        Settled::new(case, Finding::NotApplied, &told)
-    } else if looking.was_touched(case).await? {
+    if case.the_one(&all)?.is_some() {
+        return Ok(vec![Settled::new(case, Finding::NotApplied, &told)]);
+    }
+    // no update removes it
+    let others = looking.others(case).await?;
+    let settled = if others.may_have_since("update")? {
         Settled::ambiguous(case, SINCE, &told)
+    } else if others.had_removed() {
+        Settled::new(case, Finding::NotApplied, &told)
+    } else if others.may_have_removed() {
+        Settled::ambiguous(case, BEFORE, &told)
     } else {
         Settled {
             removed: case.identities(),
@@ -107,12 +117,15 @@ async fn changed(
     let Some(key) = case.the_one(&all)? else {
         return Ok(vec![Settled::ambiguous(case, "the key is gone", &told)]);
     };
-    if looking.was_touched(case).await? {
+    // it is there, so nobody has removed it
+    let others = looking.others(case).await?;
+    if others.may_have_since("delete")? {
         return Ok(vec![Settled::ambiguous(case, SINCE, &told)]);
     }
     let setting = |name: &str| (look.reader.setting)(&key.raw, name);
-    let changes = &case.intent().changes;
-    let settled = match changes::judge(changes, setting, &looking.ledger.trail) {
+    let intent = case.intent();
+    let settled = match changes::judge(&intent.changes, setting, &looking.ledger.trail) {
+        Verdict::Made if others.may_have_made(intent) => Settled::ambiguous(case, BEFORE, &told),
         Verdict::Made => Settled {
             shown: key.fingerprints.first().copied(),
             ..Settled::new(case, Finding::Applied, &told)

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 
-use super::{case::Case, decide::Candidate, open::Group};
+use super::{decide::Candidate, open::Group};
 use crate::{
-    audit::{self, Filter, Fingerprint, Kind, Outcome, Query, Record},
+    audit::{self, Fingerprint},
     call::Ledger,
     gateway::{
         interpret::Asked,
@@ -195,42 +195,6 @@ impl Looking<'_> {
             all.retain(|it| !it.was_there);
         }
         Ok((all, told))
-    }
-
-    /// Whether another call may have changed the very key while a call was under way
-    /// or since.
-    pub(super) async fn was_touched(&self, case: &Case) -> Result<bool, Trouble> {
-        let (id, fingerprints) = match case.id() {
-            Some(id) => (Some(id.to_owned()), None),
-            None => (None, Some(case.outcome.fingerprints.clone())),
-        };
-        let query = Query {
-            filter: Filter {
-                since: Some(case.begun),
-                upstream: case.outcome.upstream.clone(),
-                kinds: vec![Kind::Outcome],
-                outcomes: vec![Outcome::Succeeded, Outcome::Unknown],
-                resource_type: Some(case.resource_type().to_owned()),
-                resource_id: id,
-                fingerprints,
-                ..Filter::default()
-            },
-            ..Query::default()
-        };
-        let call = case.outcome.call.clone();
-        let touched = self.ledger.trail.read(move |reader| {
-            let is_other = |it: &Record| {
-                let changes = !matches!(it.effect.as_deref(), Some("read" | "reveal"));
-                changes && it.call != call
-            };
-            for stored in reader.records(query) {
-                if is_other(&stored?.record) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        });
-        touched.await.map_err(|_| Trouble::Unavailable)
     }
 
     /// Notes which keys the trail knows.

@@ -1,5 +1,5 @@
 //! What happens around every request of the API: it is received whole, logged,
-//! delayed, and hit by a fault if one is due.
+//! delayed, hit by a fault if one is due, and its answer dated.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ pub(super) async fn exchange(
         .faults
         .take(parts.method.as_str(), parts.uri.path(), template);
     let operation = next.run(Request::from_parts(parts, Body::from(body)));
-    let response = match fault {
+    let mut response = match fault {
         None => operation.await,
         Some((fault, apply)) => {
             shared.log.faulted(number, fault.name());
@@ -55,6 +55,11 @@ pub(super) async fn exchange(
         }
     };
     shared.log.answered(number, response.status().as_u16());
+    // a vendor's own clock dates what it makes and what it answers
+    let date = httpdate::fmt_http_date(shared.clock.now());
+    if let Ok(date) = HeaderValue::try_from(date) {
+        response.headers_mut().entry(header::DATE).or_insert(date);
+    }
     response
 }
 

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// What makes a key at each vendor, and the field that names it.
-const CREATES: [(&str, &str); 3] = [
+pub(super) const CREATES: [(&str, &str); 3] = [
     ("keygate.datadog.v2.ApiKeyService/CreateApiKey", "name"),
     (
         "keygate.braintrust.v1.ServiceTokenService/CreateServiceToken",
@@ -26,7 +26,7 @@ const CREATES: [(&str, &str); 3] = [
     ),
 ];
 
-fn named(bench: &Bench, method: &str, field: &str, name: &str) -> DynamicMessage {
+pub(super) fn named(bench: &Bench, method: &str, field: &str, name: &str) -> DynamicMessage {
     let mut request = bench.client.request_at(method, "", MAIN);
     request.set_field_by_name(field, Value::String(name.to_owned()));
     request
@@ -76,7 +76,7 @@ async fn of_keys_that_look_alike_none_is_said_to_be_the_one() {
 }
 
 /// The id of the key of this name that was made last.
-fn newest(state: &serde_json::Value, name: &str) -> String {
+pub(super) fn newest(state: &serde_json::Value, name: &str) -> String {
     let lists = state.as_object().unwrap().values();
     let mut keys = lists.filter_map(serde_json::Value::as_array).flatten();
     let of_name = |it: &&serde_json::Value| {

@@ -30,7 +30,8 @@ const CHANGES: [&str; 10] = [
 
 const BULK: &str = "keygate.coveo.v1.ApiKeyService/BulkDisableApiKeys";
 
-async fn waiting(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits until something is so.
+pub(super) async fn waiting(what: &str, mut is_so: impl FnMut() -> bool) {
     let waiting = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     /// Sends a request that gets no answer, and returns as soon as upstream has it.
-    async fn begin(&self, method: &str, request: DynamicMessage, apply: bool) {
+    pub(super) async fn begin(&self, method: &str, request: DynamicMessage, apply: bool) {
         let before = self.hung(method);
         self.fault(method, &json!({ "hang": true }), apply);
         self.send(method, request);
@@ -64,7 +65,7 @@ impl Bench {
     }
 
     /// Kills the gateway where it stands.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         let pid = self.served.gateway.process.id().to_string();
         let killed = std::process::Command::new("kill")
             .args(["-9", &pid])
@@ -73,7 +74,7 @@ impl Bench {
         waiting_for_end(self);
     }
 
-    async fn start_again(&mut self) {
+    pub(super) async fn start_again(&mut self) {
         self.served.gateway = self.served.setup.serve().await;
         self.client = Client::new(self.served.gateway.grpc);
     }

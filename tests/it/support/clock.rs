@@ -47,30 +47,53 @@ impl Hand {
     }
 }
 
-/// A clock that runs, and the hand that sets it back. It begins with that much.
+/// A clock that runs, and the hand that sets it. It begins with that much behind.
 pub(crate) fn behind(by: Duration) -> (Clock, Lag) {
-    let lag = Lag(Arc::new(Mutex::new(by)));
+    let lag = Lag::default();
+    lag.0.lock().unwrap().behind = by;
     (Clock::from_source(lag.clone()), lag)
 }
 
-/// How much a clock is behind.
-#[derive(Clone)]
-pub(crate) struct Lag(Arc<Mutex<Duration>>);
+/// A clock that runs, and the hand that sets it. It begins at the present time.
+pub(crate) fn running() -> (Clock, Lag) {
+    behind(Duration::ZERO)
+}
+
+/// How much a clock is behind or before.
+#[derive(Clone, Default)]
+pub(crate) struct Lag(Arc<Mutex<Off>>);
+
+#[derive(Default)]
+struct Off {
+    behind: Duration,
+    ahead: Duration,
+}
 
 impl Lag {
     /// Sets the clock right.
     pub(crate) fn make_up(&self) {
-        *self.0.lock().unwrap() = Duration::ZERO;
+        *self.0.lock().unwrap() = Off::default();
+    }
+
+    /// Moves it forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.lock().unwrap().ahead += by;
+    }
+
+    /// Sets it back.
+    pub(crate) fn retard(&self, by: Duration) {
+        self.0.lock().unwrap().behind += by;
     }
 }
 
 impl Source for Lag {
     fn now(&self) -> SystemTime {
-        Clock::system().now() - *self.0.lock().unwrap()
+        let off = self.0.lock().unwrap();
+        Clock::system().now() - off.behind + off.ahead
     }
 
     fn instant(&self) -> Instant {
-        Clock::system().instant()
+        Clock::system().instant() + self.0.lock().unwrap().ahead
     }
 }
 
