@@ -4,6 +4,7 @@ mod export;
 mod listed;
 mod ocsf;
 mod page;
+mod progress;
 mod prune;
 mod secrets;
 
