@@ -22,6 +22,7 @@ mod datadog_v1;
 mod error_table;
 mod evidence;
 mod generated_client;
+mod image;
 mod investigation;
 mod load;
 mod main_job;

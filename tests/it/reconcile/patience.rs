@@ -14,7 +14,7 @@ use crate::support::{
     vendors::{self, Vendor},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longer than it is ever waited before it is asked again.
@@ -28,7 +28,7 @@ const CREATES: [&str; 3] = [
 ];
 
 /// One of each vendor, with this time.
-fn everywhere(clock: &Clock) -> Vec<Place> {
+pub(super) fn everywhere(clock: &Clock) -> Vec<Place> {
     let all = vendors::ALL.into_iter();
     all.map(|it| Place::new(it, MAIN).with_clock(clock.clone()))
         .collect()
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     /// Starts the server again, in the test, with this time.
-    async fn start_with(&self, clock: Clock) -> Server {
+    pub(super) async fn start_with(&self, clock: Clock) -> Server {
         let config = Config::load(&self.served.setup.config()).unwrap();
         let server = Server::start(config, Logs::default(), clock, Random::system());
         server.await.unwrap()
@@ -56,7 +56,7 @@ impl Bench {
         unknown_and_told(&self.records()).1
     }
 
-    async fn told_of(&self, calls: usize) -> Vec<Json> {
+    pub(super) async fn told_of(&self, calls: usize) -> Vec<Json> {
         waiting("it is told", || self.told().len() >= calls).await;
         self.told()
     }

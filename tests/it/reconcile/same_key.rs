@@ -7,9 +7,13 @@ use serde_json::json;
 use super::{
     Bench,
     contention::{CREATES, named},
-    finding, unknown_and_told,
+    finding,
+    patience::{MINUTE, everywhere},
+    unknown_and_told,
 };
 use crate::support::{
+    clock::running,
+    gateway::Client,
     served::{MAIN, id},
     upstreams::requests,
     vendors::NAMES,
@@ -127,6 +131,32 @@ async fn lost_changes_of_one_key_are_told_apart_as_far_as_they_can_be() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_under_way_is_waited_for_as_it_may_have_done_it() {
+    let (clock, hand) = running();
+    let mut bench = Bench::with(everywhere(&clock)).await;
+    bench.kill();
+    let server = bench.start_with(clock).await;
+    bench.client = Client::new(server.grpc());
+    let [create, _, delete] = SERVICES[0];
+    let request = bench.client.request_at(create, "", MAIN);
+    let key = bench.client.call(create, Some(&bench.token), &request);
+    let request = bench.client.request_at(delete, &id(key.await), MAIN);
+    let first = bench.lose(delete, &request, false).await;
+    bench.begin(delete, request, true).await;
+    // the first can be looked for while the second has no outcome
+    hand.advance(MINUTE);
+    bench.told_of(2).await;
+    let told = bench.reconciled().await;
+    assert_eq!(told.len(), 2);
+    for (call, records) in &told {
+        let second = if *call == first { SINCE } else { BEFORE };
+        assert_eq!(finding(&told, call).0, "ambiguous");
+        assert_eq!(records[0]["reason"], second, "{:#}", records[0]);
+    }
+    server.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
