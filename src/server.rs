@@ -6,92 +6,42 @@
 //! be written ends the server.
 
 pub mod calls;
+mod ending;
 mod error;
 pub mod listen;
 mod plain;
 mod reload;
 mod retention;
+mod routes;
 pub mod state;
 pub mod tls;
 pub mod upstreams;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::{server::NamedService, service::Routes, transport::server};
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic::transport::server;
 
 use crate::{
-    audit::{self, Availability, Trail},
+    audit::{self, Trail},
     call::Ledger,
     checkpoints::Publisher,
     clock::Clock,
     config::Config,
-    contract::{
-        Contract, DESCRIPTOR_SET,
-        proto::keygate::{
-            access::v1::access_service_server::AccessServiceServer,
-            audit::v1::audit_service_server::AuditServiceServer,
-            braintrust::v1 as braintrust,
-            coveo,
-            datadog::v1,
-            datadog::v2::{
-                api_key_service_server::ApiKeyServiceServer,
-                application_key_service_server::ApplicationKeyServiceServer,
-                current_user_application_key_service_server::CurrentUserApplicationKeyServiceServer,
-                personal_access_token_service_server::PersonalAccessTokenServiceServer,
-                service_account_key_service_server::ServiceAccountKeyServiceServer,
-            },
-        },
-    },
+    contract::Contract,
     gateway::{Gateway, Reconciler},
     live::Live,
     random::Random,
     tasks::Tasks,
     telemetry::{Logs, Metrics},
 };
+use ending::Ending;
+pub use ending::Readiness;
 pub use error::Error;
 use reload::{Files, Reloader, Running};
 use state::Loader;
-
-/// Whether the server serves, and why not.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Reasons>>);
-
-#[derive(Debug, Default)]
-struct Reasons {
-    /// Why it takes no more calls.
-    ending: Option<&'static str>,
-    /// Why it takes none for now.
-    passing: Option<&'static str>,
-}
-
-impl Readiness {
-    /// Why it does not serve; `None` if it does.
-    #[must_use]
-    pub fn reason(&self) -> Option<&'static str> {
-        let reasons = self.reasons();
-        reasons.ending.or(reasons.passing)
-    }
-
-    fn end(&self, reason: &'static str) {
-        self.reasons().ending = Some(reason);
-    }
-
-    fn pause(&self, reason: Option<&'static str>) {
-        self.reasons().passing = reason;
-    }
-
-    fn reasons(&self) -> MutexGuard<'_, Reasons> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A server that serves.
 #[derive(Debug)]
@@ -105,71 +55,6 @@ pub struct Server {
     publisher: Publisher,
     /// Asks for everything to be read anew.
     reload: Arc<Notify>,
-}
-
-/// What ends a server, and what ends with it.
-#[derive(Clone, Debug)]
-struct Ending {
-    readiness: Readiness,
-    health: HealthReporter,
-    services: Arc<[&'static str]>,
-    /// No more calls are taken.
-    closing: CancellationToken,
-    /// The last call has been answered.
-    closed: CancellationToken,
-}
-
-impl Ending {
-    async fn begin(&self, reason: &'static str) {
-        self.readiness.end(reason);
-        self.tell_health().await;
-        self.closing.cancel();
-    }
-
-    /// Follows whether the trail's store can be reached, for as long as that is so.
-    async fn follow(&self, mut availability: watch::Receiver<Availability>) {
-        while availability.changed().await.is_ok() {
-            let missed = match &*availability.borrow_and_update() {
-                Availability::Here => None,
-                Availability::Missed(cause) => Some(cause.clone()),
-                Availability::Away(cause) => Some(cause.clone()),
-            };
-            match &missed {
-                None => tracing::info!("the audit store is there again"),
-                Some(cause) => {
-                    let error = &**cause as &dyn std::error::Error;
-                    tracing::error!(error, "the audit store can't be reached");
-                }
-            }
-            let reason = "the audit store can't be reached";
-            self.readiness.pause(missed.map(|_| reason));
-            self.tell_health().await;
-        }
-    }
-
-    /// Tells those who ask for the health whether it serves by now.
-    async fn tell_health(&self) {
-        let status = match self.readiness.reason() {
-            None => ServingStatus::Serving,
-            Some(_) => ServingStatus::NotServing,
-        };
-        for service in self.services.iter() {
-            self.health.set_service_status(service, status).await;
-        }
-        if status == ServingStatus::Serving && self.readiness.reason().is_some() {
-            // it has ended meanwhile
-            Box::pin(self.tell_health()).await;
-        }
-    }
-
-    /// Ends the streams of those who watch the health: they have seen that it does
-    /// not serve, and would hold the shutdown up.
-    async fn end_watches(&self) {
-        let mut health = self.health.clone();
-        for service in self.services.iter() {
-            health.clear_service_status(service).await;
-        }
-    }
 }
 
 impl Server {
@@ -246,7 +131,8 @@ impl Server {
         let http = listen::bind("server.http", config.server.http).await?;
         let addresses = (listen::address(&grpc)?, listen::address(&http)?);
         upstreams::first_look(&loaded.new, &clock).await;
-        let (routes, ending) = routes(&gateway, config.server.max_message_bytes, closing).await;
+        let (routes, ending) =
+            routes::routes(&gateway, config.server.max_message_bytes, closing).await;
 
         let transport = server::Server::builder()
             .max_concurrent_streams(config.server.max_concurrent_streams)
@@ -397,63 +283,4 @@ pub async fn check(
     loader.tasks.stop();
     let loaded = loaded.map_err(|it| Error::Faults(it.faults))?;
     Ok(loaded.remarks)
-}
-
-/// All services: the contract's, health and reflection.
-async fn routes(
-    gateway: &Arc<Gateway>,
-    limit: usize,
-    closing: CancellationToken,
-) -> (Routes, Ending) {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let mut services = vec![""];
-    let mut routes = Routes::builder();
-    macro_rules! serve {
-        ($($($service:ident)::+),* $(,)?) => {$(
-            services.push(<$($service)::+<Gateway> as NamedService>::NAME);
-            routes.add_service(
-                $($service)::+::from_arc(gateway.clone()).max_decoding_message_size(limit),
-            );
-        )*};
-    }
-    serve!(
-        AccessServiceServer,
-        AuditServiceServer,
-        ApiKeyServiceServer,
-        ApplicationKeyServiceServer,
-        CurrentUserApplicationKeyServiceServer,
-        PersonalAccessTokenServiceServer,
-        ServiceAccountKeyServiceServer,
-        v1::api_key_service_server::ApiKeyServiceServer,
-        v1::application_key_service_server::ApplicationKeyServiceServer,
-        braintrust::api_key_service_server::ApiKeyServiceServer,
-        braintrust::service_token_service_server::ServiceTokenServiceServer,
-        coveo::v1::api_key_service_server::ApiKeyServiceServer,
-    );
-    for service in &services {
-        health
-            .set_service_status(service, ServingStatus::Serving)
-            .await;
-    }
-    routes.add_service(health_service);
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    // clients of either version; the descriptor set was read by `Contract::load`
-    if let Ok(service) = reflection().build_v1() {
-        routes.add_service(service);
-    }
-    if let Ok(service) = reflection().build_v1alpha() {
-        routes.add_service(service);
-    }
-    let ending = Ending {
-        readiness: Readiness::default(),
-        health,
-        services: services.into(),
-        closing,
-        closed: CancellationToken::new(),
-    };
-    (routes.routes(), ending)
 }
