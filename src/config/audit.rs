@@ -124,10 +124,20 @@ impl Checkpoints {
         let default = Self::default();
         Some(Self {
             stdout: table.optional("stdout").unwrap_or(default.stdout),
-            file: table.optional("file"),
+            file: table.optional("file").map(|Written(it)| it),
             url: table.optional("url").map(|Endpoint(it)| it),
             ca: table.optional("ca"),
         })
+    }
+}
+
+/// A file that keygate writes: what it holds is none of the settings, and is not
+/// followed as they are.
+struct Written(PathBuf);
+
+impl Read for Written {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        Some(Self(item.base_dir().join(item.string()?)))
     }
 }
 

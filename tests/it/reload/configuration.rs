@@ -1,12 +1,14 @@
 //! The configuration itself: upstreams, limits, the log, and what takes a restart.
 
+use std::fs;
+
 use prost_reflect::ReflectMessage as _;
 
 use super::{
-    GET, Stage, Upstream, replace,
+    GET, Stage, Upstream, WHO, replace,
     steady::{Moment, Steady, all_right},
 };
-use crate::support::serve::until;
+use crate::support::serve::{POLICY, Setup, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upstreams_come_move_and_go_under_load() {
@@ -106,9 +108,7 @@ async fn a_faulty_one_changes_nothing_and_is_taken_when_the_files_that_it_names_
     callers.go_on(20).await;
 
     // the names of a policy and of a key that are not there yet
-    stage
-        .setup
-        .write("policy.toml", crate::support::serve::POLICY);
+    stage.setup.write("policy.toml", POLICY);
     let next = good.replace("policy.toml", "policy-2.toml");
     let next = next.replace("file = \"key\"", "file = \"key-2\"");
     replace(&stage.setup, "keygate.toml", &next);
@@ -120,9 +120,7 @@ async fn a_faulty_one_changes_nothing_and_is_taken_when_the_files_that_it_names_
         Some(())
     })
     .await;
-    stage
-        .setup
-        .write("policy-2.toml", crate::support::serve::POLICY);
+    stage.setup.write("policy-2.toml", POLICY);
     stage.setup.write("key-2", "second");
     stage.taken(2).await;
     callers.go_on(20).await;
@@ -191,4 +189,31 @@ async fn the_log_gets_quiet_and_talks_again() {
         client.call(GET, Some(&token), &request).await.ok();
         assert_eq!(lines(), before + more, "{level}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_is_not_taken_for_one_that_has_changed() {
+    const CALLS: usize = 4;
+    let setup = Setup::new("", "").await;
+    let text = fs::read_to_string(setup.config()).unwrap();
+    let text = text.replace("{ stdout = false }", "{ stdout = false, file = \"notes\" }");
+    setup.write("keygate.toml", &text);
+    let gateway = setup.serve().await;
+    let (client, token) = (gateway.client(), setup.token());
+    let notes = setup.folder.path().join("notes");
+    for at in 1..=CALLS {
+        let request = client.request(WHO, "");
+        client.call(WHO, Some(&token), &request).await.ok();
+        let size = format!("keygate\n{at}\n");
+        until("its checkpoint is written", || {
+            let notes = fs::read_to_string(&notes).unwrap_or_default();
+            notes.contains(&size).then_some(())
+        })
+        .await;
+    }
+    // what is read in the end is the change that there was
+    replace(&setup, "policy.toml", &format!("{POLICY}\n"));
+    let reads = || gateway.process.logged().matches("was read anew").count();
+    until("it is read", || (reads() > 0).then_some(())).await;
+    assert_eq!(reads(), 1);
 }
