@@ -57,6 +57,14 @@ pub struct Error {
     source: Option<io::Error>,
 }
 
+/// What to do about a file that can't be read.
+fn remedy(fault: &io::ErrorKind) -> &'static str {
+    match fault {
+        io::ErrorKind::NotFound => "put it there, or name the one that is",
+        _ => "give keygate's user the right to read it",
+    }
+}
+
 /// What can be wrong with a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -64,7 +72,7 @@ pub enum Reason {
     #[error("it is not set; set it for keygate's process")]
     NotSet,
     /// The file can't be read, for the reason of this kind.
-    #[error("it can't be read ({0}); give keygate's user the right to read it")]
+    #[error("it can't be read ({0}); {remedy}", remedy = remedy(.0))]
     Unreadable(io::ErrorKind),
     /// The file is a folder, a pipe or a device.
     #[error("it is not a regular file")]
