@@ -175,17 +175,6 @@ impl Frontier {
     }
 }
 
-impl Hashes for Frontier {
-    type Error = proof::Unknown;
-
-    fn subtree(&self, height: u32, index: u64) -> Result<Hash, proof::Unknown> {
-        decompose(self.size)
-            .zip(&self.roots)
-            .find_map(|(at, hash)| (at == (height, index)).then_some(*hash))
-            .ok_or(proof::Unknown)
-    }
-}
-
 /// The largest complete subtrees of a tree of this size, from the left, each by its
 /// height and its index.
 fn decompose(size: u64) -> impl Iterator<Item = (u32, u64)> {

@@ -4,12 +4,7 @@
 //! checked by the loops of RFC 9162 (sections 2.1.3.2 and 2.1.4.2), which need
 //! nothing but the proof.
 
-use super::{Frontier, Hash, Hashes, decompose};
-
-/// The hash is not to be had here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hash of the tree is not known")]
-pub struct Unknown;
+use super::{Frontier, Hash, Hashes};
 
 /// What stands beside the way from the leaf up to the root, from below.
 ///
@@ -231,6 +226,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// There are not as many leaves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Unknown;
 
     /// All leaves of a tree, from which every subtree is made anew.
     struct Leaves(Vec<Hash>);
