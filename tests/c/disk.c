@@ -29,14 +29,15 @@
 #include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The files of a trail; NONE is any other. */
 enum { MAIN, WAL, SHM, LOCK, JOURNAL, OTHER, FOLDER, NONE };
 #define FILES FOLDER
 
-/* What is done to them; the bits of `control->operations`. */
-enum { OPEN = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, ALLOCATE = 16, UNLINK = 32, ASK = 64 };
+/* What is done to them; each is a bit of `control->operations`. */
+enum { OPEN, WRITE, SYNC, TRUNCATE, ALLOCATE, UNLINK, CLOSE, ASK, OPERATIONS };
 
 /* What the log tells. */
 enum { CREATED = 1, WRITTEN, TRUNCATED, SYNCED, UNLINKED, FOLDER_SYNCED, SENT };
@@ -53,9 +54,11 @@ struct control {
   uint64_t lasting;    /* whether all later ones fail too */
   uint64_t counted;    /* told: how many operations have counted */
   uint64_t failed;     /* told: how many of them failed */
+  uint64_t failed_at;  /* told: when the first of them did, in ns since 1970 */
   uint64_t size;       /* of the disk, in bytes; 0: without bounds */
   uint64_t used;       /* told: how much of it is taken */
   uint64_t refused;    /* told: how often it was full */
+  uint64_t seen[OPERATIONS][NONE]; /* told: how many of each there were, on each */
 };
 
 struct entry {
@@ -129,11 +132,19 @@ static void note(struct entry entry, const void *data) {
 
 /* Whether this operation is to fail; then errno says how. */
 static int fails(int operation, int file) {
-  if (!control || !(control->operations & operation) || !(control->files & (1u << file)))
+  if (!control)
+    return 0;
+  control->seen[operation][file]++;
+  if (!(control->operations & (1u << operation)) || !(control->files & (1u << file)))
     return 0;
   uint64_t count = ++control->counted;
   if (count != control->at && !(control->lasting && count > control->at))
     return 0;
+  if (!control->failed) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    control->failed_at = now.tv_sec * 1000000000ull + now.tv_nsec;
+  }
   control->failed++;
   errno = control->error;
   return 1;
@@ -209,10 +220,20 @@ static int opened(const char *path, int flags, mode_t mode) {
 OPENED(open)
 OPENED(open64)
 
+/* One that fails has closed the file all the same, as on Linux. */
 int close(int fd) {
-  if (fd >= 0 && fd < DESCRIPTORS)
-    tracked[fd] = 0;
-  return syscall(SYS_close, fd);
+  int file = file_at(fd);
+  if (file == NONE)
+    return syscall(SYS_close, fd);
+  pthread_mutex_lock(&mutex);
+  tracked[fd] = 0;
+  int result = syscall(SYS_close, fd);
+  if (fails(CLOSE, file))
+    result = -1;
+  int error = errno;
+  pthread_mutex_unlock(&mutex);
+  errno = error;
+  return result;
 }
 
 /* Sends. Nothing that is logged happens between the sending and its entry. */

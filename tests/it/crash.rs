@@ -8,6 +8,7 @@ mod callers;
 mod faults;
 mod kill;
 mod power;
+mod probe;
 mod space;
 
 use keygate::random::{Random, Source};

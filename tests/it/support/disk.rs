@@ -3,12 +3,14 @@
 //! what was written, synced and sent, in order.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::SocketAddrV4,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::packages::{prepared, run};
@@ -74,16 +76,31 @@ impl Part {
 }
 
 /// What is done to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Operation {
-    Open = 1,
-    Write = 2,
-    Sync = 4,
-    Truncate = 8,
-    Allocate = 16,
-    Unlink = 32,
+    Open,
+    Write,
+    Sync,
+    Truncate,
+    Allocate,
+    Unlink,
+    Close,
     /// Asking for its state: it says that it is read-only.
-    Ask = 64,
+    Ask,
+}
+
+impl Operation {
+    /// Those that the library knows by their numbers.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Open,
+        Self::Write,
+        Self::Sync,
+        Self::Truncate,
+        Self::Allocate,
+        Self::Unlink,
+        Self::Close,
+        Self::Ask,
+    ];
 }
 
 /// A failure to come.
@@ -114,6 +131,9 @@ pub(crate) enum Errno {
     Eopnotsupp = 95,
 }
 
+/// How many there were of each operation on each part.
+pub(crate) type Seen = BTreeMap<(Operation, Part), u64>;
+
 /// The disk below one trail.
 pub(crate) struct Disk {
     files: PathBuf,
@@ -132,19 +152,24 @@ enum Member {
     Lasting,
     Counted,
     Failed,
+    FailedAt,
     Size,
     Used,
     Refused,
+    /// How many of each operation there were on each part: as many members.
+    Seen,
 }
 
-const MEMBERS: u64 = 10;
+const SEEN: usize = Operation::ALL.len() * Part::ALL.len();
+
+const MEMBERS: usize = Member::Seen as usize + SEEN;
 
 impl Disk {
     /// The disk below the trail with this main file, which need not be there yet.
     /// What it writes itself goes into another folder.
     pub(crate) fn below(trail: &Path, notes: &Path) -> Self {
         let control = notes.join("control");
-        fs::write(&control, vec![0; (MEMBERS * 8) as usize]).unwrap();
+        fs::write(&control, [0; MEMBERS * 8]).unwrap();
         let folder = trail.parent().unwrap().canonicalize().unwrap();
         Self {
             files: folder.join(trail.file_name().unwrap()),
@@ -200,7 +225,7 @@ impl Disk {
         self.set(Member::Counted, 0);
         self.set(Member::Failed, 0);
         // last: this is what arms it
-        let operations = fault.operations.iter().map(|it| *it as u64);
+        let operations = fault.operations.iter().map(|it| 1 << *it as u64);
         self.set(Member::Operations, operations.sum());
     }
 
@@ -210,14 +235,28 @@ impl Disk {
         self.set(Member::Size, 0);
     }
 
-    /// How many operations have counted since it was armed.
-    pub(crate) fn counted(&self) -> u64 {
-        self.get(Member::Counted)
+    /// How many there were of each operation on each part since it was made.
+    pub(crate) fn seen(&self) -> Seen {
+        let mut bytes = [0; SEEN * 8];
+        let at = Member::Seen as u64 * 8;
+        self.file.read_exact_at(&mut bytes, at).unwrap();
+        let counts = bytes
+            .chunks_exact(8)
+            .map(|it| u64::from_le_bytes(it.try_into().unwrap()));
+        let of = Operation::ALL
+            .iter()
+            .flat_map(|it| Part::ALL.map(|part| (*it, part)));
+        of.zip(counts).collect()
     }
 
     /// How many of them have failed.
     pub(crate) fn failed(&self) -> u64 {
         self.get(Member::Failed)
+    }
+
+    /// When the first of them did.
+    pub(crate) fn failed_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.get(Member::FailedAt))
     }
 
     /// Leaves room for so many bytes more, and no more.
