@@ -10,6 +10,7 @@ mod kill;
 mod power;
 mod probe;
 mod space;
+mod stalls;
 
 use keygate::random::{Random, Source};
 

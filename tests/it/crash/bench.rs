@@ -5,7 +5,7 @@ use std::{cell::Cell, fs, path::PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::{books::Books, callers::Callers};
+use super::{books::Books, callers::Callers, stalls::Stalls};
 use crate::support::{
     disk::{Disk, Operation, Part},
     gateway::{Client, Process},
@@ -26,6 +26,7 @@ pub(super) struct Bench {
     pub(super) setup: Setup,
     pub(super) upstreams: Upstreams,
     pub(super) disk: Disk,
+    pub(super) stalls: Stalls,
     /// How often the log had been looked after before the last start.
     looked: Cell<u64>,
     _notes: TempDir,
@@ -42,6 +43,7 @@ impl Bench {
             setup,
             upstreams,
             disk,
+            stalls: Stalls::start(),
             looked: Cell::new(0),
             _notes: notes,
         }

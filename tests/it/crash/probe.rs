@@ -11,6 +11,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
+use super::stalls::Stalls;
 use crate::support::{http::Http, serve::Gateway};
 
 /// How soon nobody may be sent to a gateway any more whose trail fails.
@@ -33,8 +34,7 @@ pub(super) struct Answers(Vec<Answer>);
 struct Answer {
     /// When it was asked for.
     asked: SystemTime,
-    /// For how long in all, by then, the machine had let a test wait that wanted to
-    /// go on. Servers on it had to wait as well.
+    /// How long the machine had let others wait by then.
     stalled: Duration,
     /// Whether both said, or one of them, that it serves.
     serves: bool,
@@ -43,23 +43,21 @@ struct Answer {
 
 impl Probe {
     /// Begins. The gateway serves.
-    pub(super) async fn start(gateway: &Gateway) -> Self {
+    pub(super) async fn start(gateway: &Gateway, stalls: &Stalls) -> Self {
         let endpoint = Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap();
         let mut health = HealthClient::new(endpoint.connect_lazy());
         let http = Http::new(gateway.http.clone(), Vec::new());
         let first = ask(&mut health, &http).await;
         assert_eq!(first, ("SERVING".to_owned(), "200".to_owned()));
         let end = CancellationToken::new();
-        let ended = end.clone();
+        let (ended, stalls) = (end.clone(), stalls.clone());
         let asking = tokio::spawn(async move {
             let clock = Clock::system();
-            let (mut answers, mut stalled) = (Vec::new(), Duration::ZERO);
+            let mut answers = Vec::new();
             loop {
                 let is_last = ended.is_cancelled();
-                let before = clock.instant();
                 tokio::time::sleep(PACE).await;
-                stalled += (clock.instant() - before).saturating_sub(PACE);
-                let asked = clock.now();
+                let (asked, stalled) = (clock.now(), stalls.total());
                 let (grpc, http) = ask(&mut health, &http).await;
                 answers.push(Answer {
                     asked,

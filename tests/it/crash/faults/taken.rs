@@ -19,8 +19,8 @@ use crate::support::{
 
 /// Something happens to the server's trail; then everyone is told soon that it does
 /// not serve, and it ends and says why.
-async fn ends(gateway: &mut Gateway, happens: impl FnOnce()) -> String {
-    let probe = Probe::start(gateway).await;
+async fn ends(bench: &Bench, gateway: &mut Gateway, happens: impl FnOnce()) -> String {
+    let probe = Probe::start(gateway, &bench.stalls).await;
     let since = Clock::system().now();
     happens();
     let logged = ended(gateway).await;
@@ -37,7 +37,7 @@ async fn files_that_are_taken_away_are_missed_at_once() {
             let mut gateway = bench.serve().await;
             let file = bench.file(part);
             let other = bench.setup.write("other", "another file");
-            let logged = ends(&mut gateway, || {
+            let logged = ends(&bench, &mut gateway, || {
                 if replaced {
                     fs::rename(&other, &file).unwrap();
                 } else {
@@ -56,6 +56,6 @@ async fn a_disk_that_becomes_read_only_is_noticed_at_once() {
     let bench = Bench::new().await;
     let mut gateway = bench.serve().await;
     let fault = once(Operation::Ask, Part::Wal, Errno::Erofs);
-    let logged = ends(&mut gateway, || bench.disk.arm(&fault)).await;
+    let logged = ends(&bench, &mut gateway, || bench.disk.arm(&fault)).await;
     assert!(logged.contains("make it writable"), "{logged}");
 }
