@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,7 +51,7 @@ struct control {
   uint64_t operations; /* which operations count; 0: nothing fails */
   uint64_t files;      /* on which files, as bits */
   uint64_t at;         /* the operation that fails, counted from 1 */
-  uint64_t error;      /* with this errno */
+  uint64_t error;      /* with this errno; 0: it does not, but its file is moved away */
   uint64_t lasting;    /* whether all later ones fail too */
   uint64_t counted;    /* told: how many operations have counted */
   uint64_t failed;     /* told: how many of them failed */
@@ -130,6 +131,17 @@ static void note(struct entry entry, const void *data) {
   syscall(SYS_writev, log_to, parts, 2);
 }
 
+/* Gives a file another name, as somebody might who takes it for something else. */
+static void move(int file) {
+  static const char *const ends[FILES] = {"", "-wal", "-shm", ".lock", "-journal", ""};
+  char from[PATH_MAX + 16], to[PATH_MAX + 16];
+  if (file >= OTHER)
+    return;
+  stpcpy(stpcpy(from, files), ends[file]);
+  stpcpy(stpcpy(to, from), ".moved");
+  rename(from, to);
+}
+
 /* Whether this operation is to fail; then errno says how. */
 static int fails(int operation, int file) {
   if (!control)
@@ -146,6 +158,10 @@ static int fails(int operation, int file) {
     control->failed_at = now.tv_sec * 1000000000ull + now.tv_nsec;
   }
   control->failed++;
+  if (!control->error) {
+    move(file);
+    return 0;
+  }
   errno = control->error;
   return 1;
 }

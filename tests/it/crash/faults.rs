@@ -32,19 +32,12 @@ use crate::support::{
     upstreams::{inject, requests},
 };
 
-/// How an operation fails, and whether all later ones of its kind do as well.
-const WAYS: [(Errno, bool); 6] = [
-    (Errno::Eio, false),
-    (Errno::Enospc, true),
-    (Errno::Erofs, false),
-    (Errno::Eio, true),
-    (Errno::Enospc, false),
-    (Errno::Erofs, true),
-];
+/// How an operation fails.
+const ERRORS: &[Errno] = &[Errno::Eio, Errno::Enospc, Errno::Erofs];
 
-/// In how many of these ways each operation is made to fail where somebody waits;
-/// `.ci/run` asks for more. Which ones, goes by turns.
-const TRIED: u64 = 1;
+/// In how many ways each operation is made to fail where somebody waits; `.ci/run` asks
+/// for more. Which ones, goes by turns.
+const WAYS: u64 = 1;
 
 /// Gateways at once.
 const AT_ONCE: usize = 8;
@@ -94,24 +87,25 @@ async fn counted(when: &str, count: impl AsyncFn() -> Seen) -> Seen {
     panic!("{when}: it never comes out the same: {all:#?}")
 }
 
-/// Makes each of the operations that were counted fail. A case says whether it came to
-/// that; none may be left out.
-async fn each(when: &str, counted: &Seen, case: impl AsyncFn(&Fault) -> bool) {
-    let tried = setting("KEYGATE_FAULTS").unwrap_or(TRIED);
+/// Makes each of the operations that were counted fail, with these errors by turns, and
+/// in every other round of them so that all later ones fail as well. A case says whether
+/// it came to that; none may be left out.
+async fn each(when: &str, counted: &Seen, errors: &[Errno], case: impl AsyncFn(&Fault) -> bool) {
+    let ways = setting("KEYGATE_FAULTS").unwrap_or(WAYS);
     let seed = setting("KEYGATE_CRASH_SEED").unwrap_or_else(|| below(&Random::system(), 1000));
     println!(
-        "{when}: {counted:?}, {tried} ways from seed {seed}: KEYGATE_FAULTS and KEYGATE_CRASH_SEED set them"
+        "{when}: {counted:?}, {ways} ways from seed {seed}: KEYGATE_FAULTS and KEYGATE_CRASH_SEED set them"
     );
-    let ways = |at| (0..tried.min(WAYS.len() as u64)).map(move |it| way(at + seed + it));
-    let faults = counted.iter().flat_map(|(&(operation, part), &count)| {
-        let all = (1..=count).flat_map(move |at| ways(at).map(move |way| (at, way)));
-        all.map(move |(at, (error, lasting))| Fault {
-            operations: vec![operation],
-            parts: vec![part],
-            at,
-            error,
-            lasting,
-        })
+    let fault = |(operation, part), at, turn: u64| Fault {
+        operations: vec![operation],
+        parts: vec![part],
+        at,
+        error: errors[turn as usize % errors.len()],
+        lasting: turn / errors.len() as u64 % 2 == 1,
+    };
+    let faults = counted.iter().flat_map(|(&which, &count)| {
+        let all = (1..=count).flat_map(move |at| (0..ways).map(move |way| (at, way)));
+        all.map(move |(at, way)| fault(which, at, at + seed + way))
     });
     let (case, again) = (&case, &AtomicUsize::new(0));
     let failed = stream::iter(faults).map(|fault| async move {
@@ -150,11 +144,6 @@ async fn each(when: &str, counted: &Seen, case: impl AsyncFn(&Fault) -> bool) {
         wanted.collect(),
         "{when}: not everything has failed"
     );
-}
-
-/// The way of a turn.
-fn way(turn: u64) -> (Errno, bool) {
-    WAYS[usize::try_from(turn % WAYS.len() as u64).unwrap()]
 }
 
 /// Begins changes that upstream makes at once and tells of as much later as this says,

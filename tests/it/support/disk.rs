@@ -121,6 +121,8 @@ pub(crate) struct Fault {
 /// What the operating system says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Errno {
+    /// Nothing: it is done. But its file has another name from then on.
+    Moved = 0,
     /// An error of the device.
     Eio = 5,
     /// No space is left.
@@ -233,6 +235,12 @@ impl Disk {
     pub(crate) fn heal(&self) {
         self.set(Member::Operations, 0);
         self.set(Member::Size, 0);
+    }
+
+    /// Gives a file its name again that was moved away.
+    pub(crate) fn put_back(&self, part: Part) {
+        let name = format!("{}{}", self.files.display(), part.suffix());
+        fs::rename(format!("{name}.moved"), name).unwrap();
     }
 
     /// How many there were of each operation on each part since it was made.

@@ -7,7 +7,7 @@ use super::{
         bench::{Begun, Bench, CREATE, SERVICE, ended, explains},
         probe::Probe,
     },
-    CHANGES, are_fair, between, done, each, under_way,
+    CHANGES, ERRORS, are_fair, between, done, each, under_way,
 };
 use crate::support::{
     disk::{Errno, Fault, Operation, Part, Seen},
@@ -88,6 +88,9 @@ async fn case(begun: &Begun, fault: &Fault) -> Option<Duration> {
         explains(&ended(&mut gateway).await);
         probe.finish().await.turn_soon_after(fell_at)
     };
+    if fault.error == Errno::Moved && !is_borne(fault) {
+        bench.disk.put_back(fault.parts[0]);
+    }
     let answers = callers.told();
     are_fair(&bench, &answers, &gateway.process.logged());
     let mut books = begun.books.clone();
@@ -103,7 +106,7 @@ fn is_borne(fault: &Fault) -> bool {
     if fault.parts == [Part::Folder] {
         return true;
     }
-    let is_moved = fault.parts == [Part::Main] && fault.operations != [Operation::Sync];
+    let is_moved = fault.parts == [Part::Main] && fault.operations == [Operation::Write];
     let is_spared = fault.operations == [Operation::Allocate] && !fault.lasting;
     fault.error == Errno::Enospc && (is_moved || is_spared)
 }
@@ -115,8 +118,9 @@ async fn no_fault_of_the_disk_lets_anything_be_done_unrecorded() {
     let counted = count(begun).await;
     let which: BTreeSet<_> = counted.keys().copied().collect();
     assert_eq!(which, OPERATIONS.into());
+    let errors = [ERRORS, &[Errno::Moved]].concat();
     let latest = &Mutex::new(Duration::ZERO);
-    each("while it serves", &counted, async |fault| {
+    each("while it serves", &counted, &errors, async |fault| {
         let took = case(begun, fault).await;
         if let Some(took) = took {
             let mut latest = latest.lock().unwrap();

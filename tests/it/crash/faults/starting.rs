@@ -6,7 +6,7 @@ use super::{
         books::Books,
         callers::Told,
     },
-    CHANGES, between, counted, done, each, once, under_way,
+    CHANGES, ERRORS, between, counted, done, each, once, under_way,
 };
 use crate::support::{
     disk::{Errno, Fault, Operation, Part, Seen},
@@ -76,7 +76,7 @@ async fn case((bench, told): (Bench, Vec<Told>), fault: &Fault) -> bool {
 async fn a_first_start_on_a_disk_that_fails_explains_itself() {
     let when = "at the first start";
     let counted = counted(when, async || count(first().await).await).await;
-    each(when, &counted, async |fault| {
+    each(when, &counted, ERRORS, async |fault| {
         case(first().await, fault).await
     })
     .await;
@@ -86,7 +86,7 @@ async fn a_first_start_on_a_disk_that_fails_explains_itself() {
 async fn so_does_a_start_after_a_crash() {
     let when = "at a start after a crash";
     let counted = counted(when, async || count(next().await).await).await;
-    each(when, &counted, async |fault| {
+    each(when, &counted, ERRORS, async |fault| {
         case(next().await, fault).await
     })
     .await;
