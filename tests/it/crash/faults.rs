@@ -115,7 +115,7 @@ async fn each(when: &str, counted: &Seen, errors: &[Errno], case: impl AsyncFn(&
                 Ok(true) => return (fault.operations[0], fault.parts[0], fault.at),
                 Ok(false) => again.fetch_add(1, Relaxed),
                 Err(panic) => {
-                    eprintln!("{when}, seed {seed}: {fault:?}");
+                    println!("{when}, seed {seed}: {fault:?}");
                     resume_unwind(panic)
                 }
             };

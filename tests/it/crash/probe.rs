@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use keygate::clock::Clock;
+use keygate::{clock::Clock, tasks::Tasks};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -51,7 +51,7 @@ impl Probe {
         assert_eq!(first, ("SERVING".to_owned(), "200".to_owned()));
         let end = CancellationToken::new();
         let (ended, stalls) = (end.clone(), stalls.clone());
-        let asking = tokio::spawn(async move {
+        let asking = Tasks::new().spawn(async move {
             let clock = Clock::system();
             let mut answers = Vec::new();
             loop {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use keygate::clock::Clock;
+use keygate::{clock::Clock, tasks::Tasks};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long is slept at a time, and what that may take on a machine that has nothing
@@ -28,7 +28,7 @@ impl Stalls {
     pub(super) fn start() -> Self {
         let (nanos, end) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let (total, ended) = (nanos.clone(), end.clone());
-        tokio::spawn(async move {
+        Tasks::new().spawn(async move {
             let clock = Clock::system();
             while !ended.is_cancelled() {
                 let before = clock.instant();
