@@ -24,7 +24,8 @@ async fn ends(bench: &Bench, gateway: &mut Gateway, happens: impl FnOnce()) -> S
     let since = Clock::system().now();
     happens();
     let logged = ended(gateway).await;
-    probe.finish().await.turn_soon_after(since);
+    let took = probe.finish().await.turn_soon_after(since);
+    println!("it was said to serve for {took:?} after that");
     explains(&logged);
     logged
 }
