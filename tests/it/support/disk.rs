@@ -20,8 +20,10 @@ use super::packages::{prepared, run};
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/disk.c");
-        let wanted = fs::read_to_string(&source).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c");
+        let source = folder.join("disk.c");
+        let all = [&source, &folder.join("disk/state.h")];
+        let wanted = all.map(|it| fs::read_to_string(it).unwrap()).concat();
         let home = prepared("it-disk", &wanted, |home| {
             fs::create_dir_all(home).unwrap();
             // building keygate needs a C compiler already
