@@ -25,7 +25,7 @@ pub(super) mod schema;
 pub(super) mod view;
 
 /// From how many pages of the log on they are moved into the file.
-const LOG: u64 = 1000;
+const LOG: u64 = 4096;
 
 /// How long a lock that some other program holds is waited for.
 const BUSY: Duration = Duration::from_secs(2);
