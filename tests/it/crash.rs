@@ -8,7 +8,9 @@ mod callers;
 mod faults;
 mod kill;
 mod power;
+mod probe;
 mod space;
+mod stalls;
 
 use keygate::random::{Random, Source};
 

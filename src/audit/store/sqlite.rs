@@ -75,6 +75,8 @@ impl Sqlite {
             .pragma_query_value(None, "page_size", |row| row.get(0))
             .map_err(Error::database(&path, "read"))?;
         let room = Room::new(&path, page.into())?;
+        // SQLite syncs the log's name too, and does not tell if that fails
+        files::sync_name(&files::with_suffix(&path, "-wal"))?;
         let mut own = Self {
             connection,
             path,

@@ -1,32 +1,34 @@
 //! One gateway on a disk that the test holds, before vendors of its own.
 
-use std::time::Duration;
+use std::{cell::Cell, fs, path::PathBuf};
 
-use keygate::clock::Clock;
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use tempfile::TempDir;
-use tonic::transport::Endpoint;
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
-use super::books::Books;
+use super::{books::Books, callers::Callers, stalls::Stalls};
 use crate::support::{
-    disk::Disk,
-    http::Http,
+    disk::{Disk, Operation, Part},
+    gateway::{Client, Process},
     serve::{Gateway, Setup, until},
     served::{MAIN, SANDBOX_POLICY},
     upstreams::{Place, Upstreams},
     vendors::DATADOG,
 };
 
-/// How soon nobody may be sent here any more.
-const SOON: Duration = Duration::from_secs(1);
+/// The service that keys are made with here.
+pub(super) const SERVICE: &str = "keygate.datadog.v2.ApiKeyService";
+
+/// What of it makes one.
+pub(super) const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
 
 /// A setup with a disk.
 pub(super) struct Bench {
     pub(super) setup: Setup,
     pub(super) upstreams: Upstreams,
     pub(super) disk: Disk,
+    pub(super) stalls: Stalls,
+    /// How often the log had been looked after before the last start.
+    looked: Cell<u64>,
     _notes: TempDir,
 }
 
@@ -41,12 +43,68 @@ impl Bench {
             setup,
             upstreams,
             disk,
+            stalls: Stalls::start(),
+            looked: Cell::new(0),
             _notes: notes,
         }
     }
 
+    /// One that goes on with a trail.
+    pub(super) async fn on(begun: &Begun) -> Self {
+        let bench = Self::new().await;
+        for part in [Part::Main, Part::Wal] {
+            let name = bench.file(part);
+            let from = begun.folder.path().join(name.file_name().unwrap());
+            fs::copy(from, name).unwrap();
+        }
+        bench
+    }
+
+    /// A file of the trail.
+    pub(super) fn file(&self, part: Part) -> PathBuf {
+        let name = format!("trail.db{}", part.suffix());
+        self.setup.folder.path().join(name)
+    }
+
+    pub(super) fn callers(&self) -> std::sync::Arc<Callers> {
+        Callers::new(self.setup.token_of("sandbox-admin", &["admin"]))
+    }
+
+    /// Starts keygate on it.
+    pub(super) fn start(&self) -> Process {
+        self.looked.set(self.looks());
+        let config = self.setup.config();
+        let arguments = ["serve", "--config", config.to_str().unwrap()];
+        Process::start_in(&arguments, self.disk.environment())
+    }
+
+    /// The same, and waits until it serves.
     pub(super) async fn serve(&self) -> Gateway {
-        Gateway::start_in(&self.setup.config(), self.disk.environment()).await
+        Gateway::of(self.start()).await
+    }
+
+    /// How often the log was looked after.
+    fn looks(&self) -> u64 {
+        self.disk.seen()[&(Operation::Ask, Part::Wal)]
+    }
+
+    /// Waits until it is quiet.
+    pub(super) async fn quiet(&self) {
+        until("it is quiet", || self.is_quiet().then_some(())).await;
+    }
+
+    /// Whether nobody but callers has anything to write: all that there is has been
+    /// looked after since a start, and is covered by a checkpoint.
+    pub(super) fn is_quiet(&self) -> bool {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let trail = Connection::open_with_flags(self.file(Part::Main), flags);
+        let covered = trail.and_then(|it| {
+            let of = "SELECT (SELECT count(*) FROM records) = (SELECT max(size) FROM checkpoints)";
+            it.query_row(of, [], |row| row.get::<_, Option<bool>>(0))
+        });
+        let looked = self.looks() > self.looked.get();
+        // an error is one of a trail that is being begun
+        matches!(covered, Ok(Some(true))) && looked
     }
 
     /// Nothing fails any more: what is in the trail is compared with what the vendors
@@ -54,36 +112,60 @@ impl Bench {
     pub(super) async fn recover(&self, books: &mut Books) -> Gateway {
         self.disk.heal();
         let gateway = self.serve().await;
-        books.read(&self.setup.folder.path().join("trail.db"));
+        books.read(&self.file(Part::Main));
         books.compare(&self.upstreams);
         gateway
     }
 }
 
-/// Something happens to the server's trail; then everyone is told soon that it does
-/// not serve, and it ends and says why.
-pub(super) async fn ends(gateway: &mut Gateway, happens: impl AsyncFnOnce()) -> String {
-    let channel = Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap();
-    let mut health = HealthClient::new(channel.connect().await.unwrap());
-    let watch = health.watch(HealthCheckRequest::default()).await;
-    let mut watch = watch.unwrap().into_inner();
-    let seen = watch.message().await.unwrap().unwrap();
-    assert_eq!(seen.status(), ServingStatus::Serving);
-    happens().await;
-    let clock = Clock::system();
-    let since = clock.instant();
-    // or gone altogether
-    if let Ok(Some(seen)) = watch.message().await {
-        assert_eq!(seen.status(), ServingStatus::NotServing);
+/// A trail that others begin with: as a kill has left it, and nothing under way.
+pub(super) struct Begun {
+    folder: TempDir,
+    /// What it says.
+    pub(super) books: Books,
+}
+
+/// What a page takes in the log, and the log before all pages.
+const FRAME: u64 = 4096 + 24;
+const HEAD: u64 = 32;
+
+impl Begun {
+    /// One whose log has so many pages, and hardly more.
+    pub(super) async fn with_log(pages: u64) -> Self {
+        let bench = Bench::new().await;
+        let mut gateway = bench.serve().await;
+        let (callers, client) = (bench.callers(), Client::new(gateway.grpc));
+        let log = bench.file(Part::Wal);
+        for _ in 0..3 {
+            assert!(callers.make(&client, CREATE).await);
+        }
+        bench.quiet().await;
+        gateway.process.kill();
+        // the rest of it is one page that is written again and again, as it was
+        let trail = Connection::open(bench.file(Part::Main)).unwrap();
+        let kept = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        trail.set_db_config(kept, true).unwrap();
+        let of = "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = OFF";
+        trail.execute_batch(of).unwrap();
+        let version = "SELECT user_version FROM pragma_user_version";
+        let version: i64 = trail.query_row(version, [], |row| row.get(0)).unwrap();
+        while fs::metadata(&log).unwrap().len() < HEAD + pages * FRAME {
+            for version in [version + 1, version] {
+                trail.pragma_update(None, "user_version", version).unwrap();
+            }
+        }
+        drop(trail);
+        let folder = tempfile::tempdir().unwrap();
+        for part in [Part::Main, Part::Wal] {
+            let name = bench.file(part);
+            fs::copy(&name, folder.path().join(name.file_name().unwrap())).unwrap();
+        }
+        let mut books = Books::default();
+        books.read(&bench.file(Part::Main));
+        books.tell(&callers.told());
+        books.turn();
+        Self { folder, books }
     }
-    let http = Http::new(gateway.http.clone(), Vec::new());
-    // no answer says it as well
-    if let Ok(answer) = http.try_send(http::Method::GET, "/readyz", None).await {
-        assert_eq!(answer.status, 503);
-    }
-    let took = clock.instant() - since;
-    assert!(took < SOON, "it was told after {took:?}");
-    ended(gateway).await
 }
 
 /// It ends as one whose trail has failed. What it logs.
@@ -105,9 +187,10 @@ const ADVICE: [&str; 7] = [
     "end that program",
 ];
 
-/// It names a file of the trail, and says what to do.
+/// The last line names a file of the trail, and says what to do.
 #[track_caller]
 pub(super) fn explains(told: &str) {
-    let helps = ADVICE.iter().any(|it| told.contains(it));
-    assert!(told.contains("trail.db") && helps, "{told}");
+    let last = told.lines().last().unwrap_or_default();
+    let helps = ADVICE.iter().any(|it| last.contains(it));
+    assert!(last.contains("trail.db") && helps, "{told}");
 }

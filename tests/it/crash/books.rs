@@ -27,7 +27,7 @@ use crate::support::{
 type Change = (String, String, String);
 
 /// The trail so far, and what the vendors that run now have received.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Books {
     last: Option<Position>,
     /// The intents of calls without a terminal record, by the call.

@@ -1,47 +1,52 @@
-//! The disk fails at any of its operations, or the trail's files are taken away:
+//! The disk fails at each of its operations, or the trail's files are taken away:
 //! nothing is done that is not written down, and everyone is told.
+//!
+//! What is done to the disk is counted beforehand, without a fault; then each of
+//! these operations is made to fail, every one in a gateway of its own.
 
-use std::{fs, sync::Arc};
+mod ending;
+mod serving;
+mod starting;
+mod taken;
 
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use keygate::random::Random;
-use tokio::{sync::Semaphore, task::JoinSet};
+use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{
     below,
-    bench::{Bench, ended, ends, explains},
-    books::Books,
-    callers::Callers,
-    seeded, setting,
+    bench::{Bench, CREATE},
+    callers::{Callers, Told},
+    setting,
 };
 use crate::support::{
-    disk::{Errno, Fault, Operation, Part},
-    gateway::Process,
+    disk::{Errno, Fault, Operation, Part, Seen},
     serve::{Gateway, until},
+    upstreams::{inject, requests},
 };
 
-const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
+/// How an operation fails.
+const ERRORS: &[Errno] = &[Errno::Eio, Errno::Enospc, Errno::Erofs];
 
-/// How many operations are made to fail as long as anyone waits for; `.ci/run` asks
-/// for more.
-const CASES: u64 = 48;
+/// In how many ways each operation is made to fail where somebody waits; `.ci/run` asks
+/// for more. Which ones, goes by turns.
+const WAYS: u64 = 1;
 
 /// Gateways at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
-const ERRORS: [Errno; 3] = [Errno::Eio, Errno::Enospc, Errno::Erofs];
+/// How often something is tried whose timing the machine decides about.
+const TRIES: usize = 20;
 
-/// What fails while it serves, and what is counted beforehand.
-const SERVING: [(Operation, Part); 5] = [
-    (Operation::Allocate, Part::Wal),
-    (Operation::Write, Part::Wal),
-    (Operation::Write, Part::Main),
-    (Operation::Sync, Part::Wal),
-    (Operation::Sync, Part::Main),
-];
-
-/// What fails at a start.
-const STARTING: [Operation; 6] = [
-    Operation::Open,
+/// What changes files.
+const CHANGES: [Operation; 5] = [
     Operation::Write,
     Operation::Sync,
     Operation::Truncate,
@@ -49,230 +54,144 @@ const STARTING: [Operation; 6] = [
     Operation::Unlink,
 ];
 
-fn fault(operations: &[Operation], parts: &[Part], at: u64, error: Errno) -> Fault {
+/// One operation fails, once.
+fn once(operation: Operation, part: Part, error: Errno) -> Fault {
     Fault {
-        operations: operations.to_vec(),
-        parts: parts.to_vec(),
-        at,
+        operations: vec![operation],
+        parts: vec![part],
+        at: 1,
         error,
         lasting: false,
     }
 }
 
-/// Callers that make keys, until there are so many or nobody answers.
-async fn make(callers: &Arc<Callers>, gateway: &Gateway, keys: usize) {
-    let mut all = JoinSet::new();
-    for _ in 0..8 {
-        let (callers, client) = (callers.clone(), gateway.client());
-        all.spawn(
-            async move { while callers.count() < keys && callers.make(&client, CREATE).await {} },
-        );
-    }
-    all.join_all().await;
+/// How many of these operations there were on each part between two looks.
+fn between(before: &Seen, after: &Seen, of: &[Operation]) -> Seen {
+    let all = after
+        .iter()
+        .map(|(which, count)| (*which, count - before[which]));
+    all.filter(|((operation, _), count)| of.contains(operation) && *count > 0)
+        .collect()
 }
 
-/// Enough for the log to be moved into the file once.
-const ENOUGH: usize = 150;
-
-/// Operations that a few calls come to.
-const EARLY: u64 = 40;
-
-/// Serves until something fails; then compares.
-async fn serving(bench: &Bench, fault: &Fault) {
-    let mut gateway = bench.serve().await;
-    let callers = Callers::new(bench.setup.token_of("sandbox-admin", &["admin"]));
-    bench.disk.arm(fault);
-    let is_early = fault.at <= EARLY && fault.parts != [Part::Main];
-    make(&callers, &gateway, if is_early { 24 } else { ENOUGH }).await;
-    let answers = callers.told();
-    for one in &answers {
-        let may_be = ["", "AUDIT_UNAVAILABLE", "OUTCOME_UNKNOWN"];
-        assert!(may_be.contains(&one.reason.as_str()), "{fault:?}: {one:?}");
-        // the callers give 20 seconds
-        assert!(one.took.as_secs() < 5, "{fault:?}: {one:?}");
-    }
-    // what is still to come would come at the end
-    bench.disk.heal();
-    let failed = bench.disk.failed() > 0;
-    // a disk that is too full to move the log still takes what goes into the log, and
-    // one that has no room to spare may have what is needed; but what was written and
-    // can't be synced is lost, whatever the reason
-    let is_moved = fault.parts == [Part::Main] && fault.operations != [Operation::Sync];
-    let is_spared = is_moved || fault.operations == [Operation::Allocate];
-    let is_borne = fault.error == Errno::Enospc && is_spared;
-    if failed && !is_borne {
-        let logged = ended(&mut gateway).await;
-        explains(&logged);
-    } else {
-        // it was not come by
-        assert_eq!(gateway.process.terminate(), Some(0), "{fault:?}");
-    }
-    let mut books = Books::default();
-    let _gateway = bench.recover(&mut books).await;
-    let told: Vec<_> = answers
-        .into_iter()
-        .filter(|it| it.reason.is_empty())
-        .collect();
-    books.tell(&told);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_fault_of_the_disk_lets_anything_be_done_unrecorded() {
-    let counted = Bench::new().await;
-    let gateway = counted.serve().await;
-    let callers = Callers::new(counted.setup.token_of("sandbox-admin", &["admin"]));
-    let mut all = Vec::new();
-    for (operation, part) in SERVING {
-        counted
-            .disk
-            .arm(&fault(&[operation], &[part], 0, Errno::Eio));
-        make(&callers, &gateway, ENOUGH).await;
-        assert_eq!(callers.told().len() / ENOUGH, 1);
-        let there_are = counted.disk.counted();
-        println!("{operation:?} of {part:?}: {there_are}");
-        // the first ones each, and of what repeats itself some
-        let many = (1..=there_are).filter(|at| *at <= EARLY || at % 64 == 0);
-        all.extend(many.flat_map(|at| ERRORS.map(|error| fault(&[operation], &[part], at, error))));
-    }
-    drop(gateway);
-    run("while it serves", all, async |bench, fault| {
-        serving(&bench, &fault).await
-    })
-    .await;
-}
-
-/// Starts under a fault: it explains itself, or serves; and the next one serves.
-async fn starting(bench: &Bench, fault: &Fault, again: bool) {
-    let mut books = Books::default();
-    let callers = Callers::new(bench.setup.token_of("sandbox-admin", &["admin"]));
-    if again {
-        let mut gateway = bench.serve().await;
-        make(&callers, &gateway, 16).await;
-        gateway.process.kill();
-    }
-    bench.disk.arm(fault);
-    let config = bench.setup.config();
-    let arguments = ["serve", "--config", config.to_str().unwrap()];
-    let mut process = Process::start_in(&arguments, bench.disk.environment());
-    let outcome = until("it serves or ends", || {
-        if let Some(code) = process.ended() {
-            return Some(code);
+/// Counts what is done to the disk, until it has come out the same twice.
+async fn counted(when: &str, count: impl AsyncFn() -> Seen) -> Seen {
+    let mut all: Vec<Seen> = Vec::new();
+    for _ in 0..TRIES {
+        let next = count().await;
+        if all.contains(&next) {
+            return next;
         }
-        process.logged().contains("\"serving\"").then_some(None)
-    })
-    .await;
-    if let Some(code) = outcome {
-        let told = process.logged();
-        assert_eq!(code, 74, "{fault:?}: {told}");
-        assert!(bench.disk.failed() > 0, "{fault:?}: {told}");
-        explains(&told);
+        all.push(next);
     }
-    drop(process);
-    let gateway = bench.recover(&mut books).await;
-    books.tell(&callers.told());
-    make(&callers, &gateway, 1).await;
-    assert_eq!(callers.told()[0].code, "OK", "{fault:?}");
+    panic!("{when}: it never comes out the same: {all:#?}")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_start_on_a_disk_that_fails_explains_itself() {
-    let parts = Part::ALL;
-    let mut all = Vec::new();
-    for again in [false, true] {
-        let bench = Bench::new().await;
-        if again {
-            let mut gateway = bench.serve().await;
-            gateway.process.kill();
-        }
-        for operation in STARTING {
-            bench.disk.arm(&fault(&[operation], &parts, 0, Errno::Eio));
-            drop(bench.serve().await);
-            let there_are = bench.disk.counted();
-            println!("{operation:?} at a start ({again}): {there_are}");
-            let faults = (1..=there_are)
-                .flat_map(|at| ERRORS.map(|error| (fault(&[operation], &parts, at, error), again)));
-            all.extend(faults);
-            if !again {
-                // the next is to be the first again
-                for part in [Part::Main, Part::Wal, Part::Shm, Part::Lock] {
-                    let _ = fs::remove_file(trail(&bench, part));
-                }
-            }
-        }
-    }
-    run("at a start", all, async |bench, (fault, again)| {
-        starting(&bench, &fault, again).await;
-    })
-    .await;
-}
-
-fn trail(bench: &Bench, part: Part) -> std::path::PathBuf {
-    let name = format!("trail.db{}", part.suffix());
-    bench.setup.folder.path().join(name)
-}
-
-/// Runs cases, some at a time: all of them if there are few or the environment says
-/// so, else some by chance.
-async fn run<T: Send + 'static>(
-    when: &str,
-    mut cases: Vec<T>,
-    case: impl AsyncFn(Bench, T) + Copy + 'static,
-) {
-    let (wanted, all) = (setting("KEYGATE_FAULTS").unwrap_or(CASES), cases.len());
+/// Makes each of the operations that were counted fail, with these errors by turns, and
+/// in every other round of them so that all later ones fail as well. A case says whether
+/// it came to that; none may be left out.
+async fn each(when: &str, counted: &Seen, errors: &[Errno], case: impl AsyncFn(&Fault) -> bool) {
+    let ways = setting("KEYGATE_FAULTS").unwrap_or(WAYS);
     let seed = setting("KEYGATE_CRASH_SEED").unwrap_or_else(|| below(&Random::system(), 1000));
-    let random = seeded(seed);
-    while cases.len() as u64 > wanted {
-        let one = usize::try_from(below(&random, cases.len() as u64)).unwrap();
-        cases.swap_remove(one);
-    }
     println!(
-        "{} of {all} faults {when}, seed {seed}: KEYGATE_FAULTS and KEYGATE_CRASH_SEED set them",
-        cases.len()
+        "{when}: {counted:?}, {ways} ways from seed {seed}: KEYGATE_FAULTS and KEYGATE_CRASH_SEED set them"
     );
-    let places = Semaphore::new(AT_ONCE);
-    let cases = cases.into_iter().map(|it| async {
-        let _place = places.acquire().await.unwrap();
-        case(Bench::new().await, it).await;
+    let fault = |(operation, part), at, turn: u64| Fault {
+        operations: vec![operation],
+        parts: vec![part],
+        at,
+        error: errors[turn as usize % errors.len()],
+        lasting: turn / errors.len() as u64 % 2 == 1,
+    };
+    let faults = counted.iter().flat_map(|(&which, &count)| {
+        let all = (1..=count).flat_map(move |at| (0..ways).map(move |way| (at, way)));
+        all.map(move |(at, way)| fault(which, at, at + seed + way))
     });
-    futures_util::future::join_all(cases).await;
+    let (case, again) = (&case, &AtomicUsize::new(0));
+    let failed = stream::iter(faults).map(|fault| async move {
+        for _ in 0..TRIES {
+            let came = AssertUnwindSafe(case(&fault)).catch_unwind().await;
+            match came {
+                Ok(true) => return (fault.operations[0], fault.parts[0], fault.at),
+                Ok(false) => again.fetch_add(1, Relaxed),
+                Err(panic) => {
+                    println!("{when}, seed {seed}: {fault:?}");
+                    resume_unwind(panic)
+                }
+            };
+        }
+        panic!("{when}: it never came to {fault:?}")
+    });
+    let failed: Vec<_> = failed.buffer_unordered(AT_ONCE).collect().await;
+    println!(
+        "{when}: {} faults, {} of them tried again",
+        failed.len(),
+        again.load(Relaxed)
+    );
+    let mut covered: BTreeMap<(Operation, Part), Vec<u64>> = BTreeMap::new();
+    for (operation, part, at) in failed {
+        covered.entry((operation, part)).or_default().push(at);
+    }
+    covered.values_mut().for_each(|it| {
+        it.sort_unstable();
+        it.dedup();
+    });
+    let wanted = counted
+        .iter()
+        .map(|(which, &count)| (*which, (1..=count).collect()));
+    assert_eq!(
+        covered,
+        wanted.collect(),
+        "{when}: not everything has failed"
+    );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn files_that_are_taken_away_are_missed_at_once() {
-    for part in [Part::Main, Part::Wal, Part::Shm, Part::Lock] {
-        for replaced in [false, true] {
-            let bench = Bench::new().await;
-            let mut gateway = bench.serve().await;
-            let file = trail(&bench, part);
-            let other = bench.setup.write("other", "another file");
-            // nobody calls: it is noticed all the same
-            let logged = ends(&mut gateway, async || {
-                if replaced {
-                    fs::rename(&other, &file).unwrap();
-                } else {
-                    fs::remove_file(&file).unwrap();
-                }
-            })
-            .await;
-            explains(&logged);
-            assert!(
-                logged.contains(file.file_name().unwrap().to_str().unwrap()),
-                "{logged}"
-            );
-        }
+/// Begins changes that upstream makes at once and tells of as much later as this says,
+/// one each, and waits until all are made, or were refused.
+async fn under_way(
+    bench: &Bench,
+    gateway: &Gateway,
+    callers: &std::sync::Arc<Callers>,
+    late_ms: &[u64],
+) -> JoinSet<()> {
+    let site = bench.upstreams.at("datadog/us1/main");
+    let before = requests(site).len();
+    let mut all = JoinSet::new();
+    for (at, late) in late_ms.iter().enumerate() {
+        let route = "POST /api/v2/api_keys";
+        let fault = json!({ "delay_ms": late });
+        inject(
+            site,
+            json!({ "route": route, "count": 1, "apply": true, "fault": fault }),
+        );
+        let (callers, client) = (callers.clone(), gateway.client());
+        let call = all.spawn(async move {
+            callers.make(&client, CREATE).await;
+        });
+        until("it is under way, or refused", || {
+            let known = requests(site).len() > before + at || call.is_finished();
+            known.then_some(())
+        })
+        .await;
+    }
+    all
+}
+
+/// Nobody was told anything else than that it is done, that it could not be recorded,
+/// or that nobody knows; and in time.
+#[track_caller]
+fn are_fair(bench: &Bench, answers: &[Told], logged: &str) {
+    for one in answers {
+        let may_be = ["", "AUDIT_UNAVAILABLE", "OUTCOME_UNKNOWN"];
+        assert!(may_be.contains(&one.reason.as_str()), "{one:?}: {logged}");
+        // the callers give 20 seconds
+        let took = one.took.saturating_sub(bench.stalls.total());
+        assert!(took.as_secs() < 5, "{one:?}: {logged}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_becomes_read_only_is_noticed_at_once() {
-    let bench = Bench::new().await;
-    let mut gateway = bench.serve().await;
-    let logged = ends(&mut gateway, async || {
-        bench
-            .disk
-            .arm(&fault(&[Operation::Ask], &[Part::Wal], 1, Errno::Erofs));
-    })
-    .await;
-    explains(&logged);
-    assert!(logged.contains("make it writable"), "{logged}");
+/// What of it was a success.
+fn done(answers: Vec<Told>) -> Vec<Told> {
+    let done = answers.into_iter().filter(|it| it.code == "OK");
+    done.collect()
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
-    bench::{Bench, ended, explains},
+    bench::{Bench, CREATE, ended, explains},
     books::Books,
     callers::{Callers, Told},
 };
@@ -16,8 +16,6 @@ use crate::support::{
     serve::{Gateway, until},
     upstreams::{inject, requests},
 };
-
-const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
 
 /// Changes under way when it happens.
 const UNDER_WAY: usize = 64;

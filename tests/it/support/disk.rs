@@ -3,12 +3,14 @@
 //! what was written, synced and sent, in order.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::SocketAddrV4,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::packages::{prepared, run};
@@ -18,8 +20,10 @@ use super::packages::{prepared, run};
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/disk.c");
-        let wanted = fs::read_to_string(&source).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c");
+        let source = folder.join("disk.c");
+        let all = [&source, &folder.join("disk/state.h")];
+        let wanted = all.map(|it| fs::read_to_string(it).unwrap()).concat();
         let home = prepared("it-disk", &wanted, |home| {
             fs::create_dir_all(home).unwrap();
             // building keygate needs a C compiler already
@@ -74,16 +78,31 @@ impl Part {
 }
 
 /// What is done to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Operation {
-    Open = 1,
-    Write = 2,
-    Sync = 4,
-    Truncate = 8,
-    Allocate = 16,
-    Unlink = 32,
+    Open,
+    Write,
+    Sync,
+    Truncate,
+    Allocate,
+    Unlink,
+    Close,
     /// Asking for its state: it says that it is read-only.
-    Ask = 64,
+    Ask,
+}
+
+impl Operation {
+    /// Those that the library knows by their numbers.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Open,
+        Self::Write,
+        Self::Sync,
+        Self::Truncate,
+        Self::Allocate,
+        Self::Unlink,
+        Self::Close,
+        Self::Ask,
+    ];
 }
 
 /// A failure to come.
@@ -104,6 +123,8 @@ pub(crate) struct Fault {
 /// What the operating system says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Errno {
+    /// Nothing: it is done. But its file has another name from then on.
+    Moved = 0,
     /// An error of the device.
     Eio = 5,
     /// No space is left.
@@ -113,6 +134,9 @@ pub(crate) enum Errno {
     /// The file system has no such operation.
     Eopnotsupp = 95,
 }
+
+/// How many there were of each operation on each part.
+pub(crate) type Seen = BTreeMap<(Operation, Part), u64>;
 
 /// The disk below one trail.
 pub(crate) struct Disk {
@@ -132,19 +156,24 @@ enum Member {
     Lasting,
     Counted,
     Failed,
+    FailedAt,
     Size,
     Used,
     Refused,
+    /// How many of each operation there were on each part: as many members.
+    Seen,
 }
 
-const MEMBERS: u64 = 10;
+const SEEN: usize = Operation::ALL.len() * Part::ALL.len();
+
+const MEMBERS: usize = Member::Seen as usize + SEEN;
 
 impl Disk {
     /// The disk below the trail with this main file, which need not be there yet.
     /// What it writes itself goes into another folder.
     pub(crate) fn below(trail: &Path, notes: &Path) -> Self {
         let control = notes.join("control");
-        fs::write(&control, vec![0; (MEMBERS * 8) as usize]).unwrap();
+        fs::write(&control, [0; MEMBERS * 8]).unwrap();
         let folder = trail.parent().unwrap().canonicalize().unwrap();
         Self {
             files: folder.join(trail.file_name().unwrap()),
@@ -200,7 +229,7 @@ impl Disk {
         self.set(Member::Counted, 0);
         self.set(Member::Failed, 0);
         // last: this is what arms it
-        let operations = fault.operations.iter().map(|it| *it as u64);
+        let operations = fault.operations.iter().map(|it| 1 << *it as u64);
         self.set(Member::Operations, operations.sum());
     }
 
@@ -210,14 +239,34 @@ impl Disk {
         self.set(Member::Size, 0);
     }
 
-    /// How many operations have counted since it was armed.
-    pub(crate) fn counted(&self) -> u64 {
-        self.get(Member::Counted)
+    /// Gives a file its name again that was moved away.
+    pub(crate) fn put_back(&self, part: Part) {
+        let name = format!("{}{}", self.files.display(), part.suffix());
+        fs::rename(format!("{name}.moved"), name).unwrap();
+    }
+
+    /// How many there were of each operation on each part since it was made.
+    pub(crate) fn seen(&self) -> Seen {
+        let mut bytes = [0; SEEN * 8];
+        let at = Member::Seen as u64 * 8;
+        self.file.read_exact_at(&mut bytes, at).unwrap();
+        let counts = bytes
+            .chunks_exact(8)
+            .map(|it| u64::from_le_bytes(it.try_into().unwrap()));
+        let of = Operation::ALL
+            .iter()
+            .flat_map(|it| Part::ALL.map(|part| (*it, part)));
+        of.zip(counts).collect()
     }
 
     /// How many of them have failed.
     pub(crate) fn failed(&self) -> u64 {
         self.get(Member::Failed)
+    }
+
+    /// When the first of them did.
+    pub(crate) fn failed_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.get(Member::FailedAt))
     }
 
     /// Leaves room for so many bytes more, and no more.

@@ -75,11 +75,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Asks it to end as an operator would (SIGTERM), and waits. Its exit code.
-    pub(crate) fn terminate(&mut self) -> Option<i32> {
+    /// Asks it to end as an operator would (SIGTERM).
+    pub(crate) fn ask_to_end(&self) {
         let pid = self.id().to_string();
         let sent = Command::new("kill").arg(&pid).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// The same, and waits. Its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        self.ask_to_end();
         self.child.wait().unwrap().code()
     }
 

@@ -141,7 +141,11 @@ impl Gateway {
     /// The same with these variables in its environment.
     pub(crate) async fn start_in(config: &Path, environment: Vec<(&str, String)>) -> Self {
         let arguments = ["serve", "--config", config.to_str().unwrap()];
-        let process = Process::start_in(&arguments, environment);
+        Self::of(Process::start_in(&arguments, environment)).await
+    }
+
+    /// Waits until this one serves.
+    pub(crate) async fn of(process: Process) -> Self {
         let line = until("it serves", || {
             let logged = process.logged();
             let mut lines = logged.lines().filter(|it| it.ends_with('}'));

@@ -18,19 +18,24 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, Error> {
     match options.open(path) {
         Ok(file) => {
             file.sync_all().map_err(Error::file(path, "synced"))?;
-            let folder = match path.parent() {
-                Some(folder) if folder != Path::new("") => folder,
-                _ => Path::new("."),
-            };
-            File::open(folder)
-                .and_then(|it| it.sync_all())
-                .map_err(Error::file(path, "synced into its folder"))?;
+            sync_name(path)?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::file(path, "created")(error)),
     }
     // One name whatever the link it was reached by, so that there is one lock.
     path.canonicalize().map_err(Error::file(path, "opened"))
+}
+
+/// Syncs a file's folder: a name that is not on disk takes the file with it.
+pub(super) fn sync_name(path: &Path) -> Result<(), Error> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)
+        .and_then(|it| it.sync_all())
+        .map_err(Error::file(path, "synced into its folder"))
 }
 
 /// Locks the trail for this process. The lock lasts as long as the file is open.
