@@ -282,6 +282,21 @@ pub(super) trait View: fmt::Debug + Send {
     /// those that whoever writes as an origin is to settle.
     fn unresolved(&self, of: Option<&str>) -> Result<Vec<Kept>, Error>;
 
+    /// Which of these outcomes `unknown` nothing has settled yet and whoever writes as
+    /// an origin is to settle: by where they are.
+    fn still_unresolved(&self, of: &str, at: &[Position]) -> Result<Vec<Position>, Error> {
+        let all = self.unresolved(Some(of))?.into_iter();
+        let still = all.map(|it| it.position).filter(|it| at.contains(it));
+        Ok(still.collect())
+    }
+
+    /// Takes the turn to look after the trail as a whole, if nobody has it; it is had
+    /// until the view is dropped.
+    fn take_turn(&self) -> Result<bool, Error> {
+        // of one writer it is always the turn
+        Ok(true)
+    }
+
     /// Has everything that is read from now on be of one state of the trail.
     fn freeze(&self) -> Result<(), Error>;
 

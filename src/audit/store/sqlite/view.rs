@@ -164,17 +164,18 @@ impl store::View for View {
                 values.push(Box::new(value));
             }
         }
-        // positions and times run in one direction, but for a little disorder
+        // positions and times run in one direction, but for a little disorder: what is
+        // older or newer by more than that is surely before or behind
         if let Some(since) = filter.since {
-            conditions += " AND position >= coalesce(
-                (SELECT position FROM records WHERE time >= ? ORDER BY time LIMIT 1),
-                9223372036854775807)";
+            conditions += " AND position > coalesce(
+                (SELECT position FROM records WHERE time < ? ORDER BY time DESC LIMIT 1), -1)";
             let since = record::nanoseconds_of(since);
             values.push(Box::new(since.saturating_sub(DISORDER_NS)));
         }
         if let Some(until) = filter.until {
-            conditions += " AND position <= coalesce(
-                (SELECT position FROM records WHERE time < ? ORDER BY time DESC LIMIT 1), -1)";
+            conditions += " AND position < coalesce(
+                (SELECT position FROM records WHERE time >= ? ORDER BY time LIMIT 1),
+                9223372036854775807)";
             let until = record::nanoseconds_of(until);
             values.push(Box::new(until.saturating_add(DISORDER_NS)));
         }
@@ -239,8 +240,9 @@ impl store::View for View {
         let sql = format!(
             "SELECT position, leaf, body FROM records
              WHERE body IS NOT NULL AND position > ?1 AND time < ?2
-                 AND position <= coalesce(
-                     (SELECT position FROM records WHERE time < ?3 ORDER BY time DESC LIMIT 1), -1)
+                 AND position < coalesce(
+                     (SELECT position FROM records WHERE time >= ?3 ORDER BY time LIMIT 1),
+                     9223372036854775807)
                  AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
              ORDER BY position LIMIT {limit}"
         );
