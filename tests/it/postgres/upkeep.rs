@@ -256,6 +256,17 @@ async fn replicas_that_serve_keep_to_a_retention() {
     assert!(said.contains("a gateway is writing as `one`"), "{said}");
     assert!(said.contains("set `retention` in its `[audit]`"), "{said}");
 
+    let url = stage.postgres.url(DATABASE, DATABASE);
+    let unnamed = [
+        "audit",
+        "prune",
+        "--before",
+        "400 days ago",
+        "--store",
+        &url,
+    ];
+    assert!(fails(&unnamed, 64).contains("use --config"));
+
     // both are told at once, without a restart
     for config in [&one, &two] {
         let text = std::fs::read_to_string(config).unwrap();
