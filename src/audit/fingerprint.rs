@@ -14,6 +14,8 @@ use aws_lc_rs::hmac;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// A secret's fingerprint, written `v1:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint {
@@ -23,8 +25,13 @@ pub struct Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v{}:", self.version)?;
-        self.mac.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.mac) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        let digits = str::from_utf8(&digits).map_err(|_| fmt::Error)?;
+        write!(f, "v{}:{digits}", self.version)
     }
 }
 

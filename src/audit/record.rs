@@ -17,6 +17,9 @@ const VERSION: u32 = 1;
 /// The longest text that is written, in bytes, the mark of a cut included.
 pub(super) const MAX_TEXT: usize = 512;
 
+/// Most records are shorter than this, in bytes.
+const USUAL: usize = 1 << 10;
+
 /// The most roles of a caller that are written.
 pub(super) const MAX_CLAIMS: usize = 64;
 
@@ -252,7 +255,9 @@ impl Record {
     /// The exact bytes to store. Every text is cut to its bound before.
     pub(super) fn encode(&mut self) -> Result<Vec<u8>, serde_json::Error> {
         self.bound();
-        serde_json::to_vec(self)
+        let mut bytes = Vec::with_capacity(USUAL);
+        serde_json::to_writer(&mut bytes, self)?;
+        Ok(bytes)
     }
 
     fn bound(&mut self) {

@@ -47,9 +47,11 @@ pub(super) trait Store: fmt::Debug + Send {
         None
     }
 
-    /// Looks after what is written, when nobody waits for it, and whether it is
-    /// still there and can be written to.
-    fn watch(&mut self, debt: Debt) -> Result<(), Error>;
+    /// Looks after what is written, when nobody waits for it.
+    fn tidy(&mut self, debt: Debt) -> Result<(), Error>;
+
+    /// Looks whether it is still there and can be written to.
+    fn look(&mut self) -> Result<(), Error>;
 
     /// Reads what is written here, beside the writer.
     fn view(&self) -> Result<Box<dyn View>, Error>;

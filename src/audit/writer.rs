@@ -156,6 +156,14 @@ impl Writer {
         let mut commands = Vec::with_capacity(BATCH);
         let mut held = Taken::default();
         while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
+            // Whoever is about to append has it done with the same sync. With a
+            // processor to itself this thread goes on at once.
+            thread::yield_now();
+            while commands.len() < BATCH
+                && let Ok(command) = queue.try_recv()
+            {
+                commands.push(command);
+            }
             let mut taken = std::mem::take(&mut held);
             commands.drain(..).for_each(|it| taken.take(it));
             if taken.close {
@@ -167,7 +175,7 @@ impl Writer {
                 held: &mut held,
             };
             let written = self.work(taken, coming);
-            let written = written.and_then(|()| Ok(self.store.watch(self.debts.total())?));
+            let written = written.and_then(|()| Ok(self.store.tidy(self.debts.total())?));
             if let Err(Unwritten { error, pieces }) = written {
                 let pays = error.is_full();
                 // Before the waiters are dropped, which tells them to look.
@@ -193,6 +201,7 @@ impl Writer {
             let _ = done.send(());
         }
         if taken.watch {
+            self.store.look()?;
             let left = self.attend()?;
             if !left.is_empty() {
                 coming.held.pieces.push((left, None));

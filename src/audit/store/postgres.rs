@@ -280,8 +280,13 @@ impl Store for Postgres {
         }
     }
 
-    fn watch(&mut self, _debt: Debt) -> Result<(), audit::Error> {
-        // the server keeps room for itself, and is looked after by `attend`
+    fn tidy(&mut self, _debt: Debt) -> Result<(), audit::Error> {
+        // the server does that, and keeps room for itself
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), audit::Error> {
+        // `attend` does
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Statement, Transaction, config::DbConfig, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, config::DbConfig, params};
 use zeroize::Zeroizing;
 
 use self::{files::Watched, room::Room, view::View};
@@ -186,8 +186,7 @@ impl Store for Sqlite {
         ))
     }
 
-    fn watch(&mut self, debt: Debt) -> Result<(), Error> {
-        self.watched.check()?;
+    fn tidy(&mut self, debt: Debt) -> Result<(), Error> {
         if self.log >= LOG {
             match self.checkpoint("PASSIVE") {
                 Ok(pages) => self.log = pages,
@@ -201,8 +200,12 @@ impl Store for Sqlite {
                 Err(error) => return Err(error),
             }
         }
-        self.room.look()?;
         self.room.reserve(self.log, 0, debt)
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        self.watched.check()?;
+        self.room.look()
     }
 
     fn view(&self) -> Result<Box<dyn super::View>, Error> {
@@ -263,13 +266,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn insert(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut record = transaction.prepare_cached(
-        "INSERT INTO records
-             (position, leaf, time, call, request_id, kind, subject, resource_id, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
+    let mut statements = Statements::new(transaction)?;
     for row in &batch.rows {
-        insert_row(transaction, &mut record, row)?;
+        statements.insert(row)?;
     }
     for subtree in &batch.subtrees {
         let (level, index) = (subtree.stored_level(), subtree.index.cast_signed());
@@ -315,85 +314,105 @@ fn remove(transaction: &Transaction<'_>, removal: &Removal) -> rusqlite::Result<
     Ok(())
 }
 
-fn insert_row(
-    transaction: &Transaction<'_>,
-    record: &mut Statement<'_>,
-    row: &Row,
-) -> rusqlite::Result<()> {
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(sql)?.execute(values).map(|_| ())
-    };
-    let position = row.index.cast_signed();
-    let said = &row.record;
-    record.execute(params![
-        position,
-        row.leaf.0,
-        row.time,
-        said.call,
-        said.request_id,
-        said.kind.name(),
-        row.subject(),
-        row.resource_id(),
-        row.body,
-    ])?;
-    for fingerprint in &said.fingerprints {
-        run(
-            "INSERT OR IGNORE INTO fingerprints (fingerprint, position) VALUES (?1, ?2)",
-            params![fingerprint.to_string(), position],
-        )?;
+/// What is run for each record.
+struct Statements<'a> {
+    record: CachedStatement<'a>,
+    fingerprint: CachedStatement<'a>,
+    opens: CachedStatement<'a>,
+    ends: CachedStatement<'a>,
+    unresolved: CachedStatement<'a>,
+    settles: CachedStatement<'a>,
+    created: CachedStatement<'a>,
+    removed: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn new(transaction: &'a Transaction<'_>) -> rusqlite::Result<Self> {
+        let prepare = |sql| transaction.prepare_cached(sql);
+        Ok(Self {
+            record: prepare(
+                "INSERT INTO records
+                     (position, leaf, time, call, request_id, kind, subject, resource_id, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?,
+            fingerprint: prepare(
+                "INSERT OR IGNORE INTO fingerprints (fingerprint, position) VALUES (?1, ?2)",
+            )?,
+            opens: prepare("INSERT INTO open_intents (call, position) VALUES (?1, ?2)")?,
+            ends: prepare("DELETE FROM open_intents WHERE call = ?1")?,
+            unresolved: prepare("INSERT INTO unresolved (record, position) VALUES (?1, ?2)")?,
+            settles: prepare("DELETE FROM unresolved WHERE record = ?1")?,
+            // A key that exists keeps its owner: whoever answers a second create
+            // with an id that is in use must not take it over.
+            created: prepare(
+                "INSERT INTO keys (upstream, type, id, issuer, subject, position)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
+                     position = excluded.position, removed = NULL
+                 WHERE removed IS NOT NULL",
+            )?,
+            removed: prepare(
+                "UPDATE keys SET removed = ?4 WHERE upstream = ?1 AND type = ?2 AND id = ?3",
+            )?,
+        })
     }
-    let step = row.step();
-    match step {
-        Step::Opens => run(
-            "INSERT INTO open_intents (call, position) VALUES (?1, ?2)",
-            params![said.call, position],
-        )?,
-        Step::Ends | Step::EndsUnknown => run(
-            "DELETE FROM open_intents WHERE call = ?1",
-            params![said.call],
-        )?,
-        Step::Settles => run(
-            "DELETE FROM unresolved WHERE record = ?1",
-            params![said.settles],
-        )?,
-        Step::None => {}
+
+    fn insert(&mut self, row: &Row) -> rusqlite::Result<()> {
+        let position = row.index.cast_signed();
+        let said = &row.record;
+        self.record.execute(params![
+            position,
+            row.leaf.0,
+            row.time,
+            said.call,
+            said.request_id,
+            said.kind.name(),
+            row.subject(),
+            row.resource_id(),
+            row.body,
+        ])?;
+        for fingerprint in &said.fingerprints {
+            let values = params![fingerprint.to_string(), position];
+            self.fingerprint.execute(values)?;
+        }
+        let step = row.step();
+        match step {
+            Step::Opens => self.opens.execute(params![said.call, position])?,
+            Step::Ends | Step::EndsUnknown => self.ends.execute([&said.call])?,
+            Step::Settles => self.settles.execute([&said.settles])?,
+            Step::None => 0,
+        };
+        if step == Step::EndsUnknown {
+            self.unresolved.execute(params![said.id, position])?;
+        }
+        for projection in &row.projections {
+            self.project(projection, position)?;
+        }
+        Ok(())
     }
-    if step == Step::EndsUnknown {
-        run(
-            "INSERT INTO unresolved (record, position) VALUES (?1, ?2)",
-            params![said.id, position],
-        )?;
-    }
-    row.projections.iter().try_for_each(|it| match it {
-        // A key that exists keeps its owner: whoever answers a second create
-        // with an id that is in use must not take it over.
-        Projection::Created {
-            upstream,
-            resource_type,
-            id,
-            owner,
-        } => run(
-            "INSERT INTO keys (upstream, type, id, issuer, subject, position)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
-                 position = excluded.position, removed = NULL
-             WHERE removed IS NOT NULL",
-            params![
+
+    fn project(&mut self, projection: &Projection, position: i64) -> rusqlite::Result<usize> {
+        match projection {
+            Projection::Created {
+                upstream,
+                resource_type,
+                id,
+                owner,
+            } => self.created.execute(params![
                 upstream,
                 resource_type,
                 id,
                 owner.issuer,
                 owner.subject,
                 position
-            ],
-        ),
-        Projection::Removed {
-            upstream,
-            resource_type,
-            id,
-        } => run(
-            "UPDATE keys SET removed = ?4 WHERE upstream = ?1 AND type = ?2 AND id = ?3",
-            params![upstream, resource_type, id, position],
-        ),
-    })
+            ]),
+            Projection::Removed {
+                upstream,
+                resource_type,
+                id,
+            } => self
+                .removed
+                .execute(params![upstream, resource_type, id, position]),
+        }
+    }
 }
