@@ -62,18 +62,16 @@ impl Stage {
 
 /// Waits until so many calls have been told of: the records that say so. Nobody looks
 /// before whatever was sent has had its time, nor all the time for what others left.
-async fn reconciled(config: &Path, count: usize) -> Vec<Json> {
+async fn reconciled(stage: &Stage, config: &Path, count: usize) -> Vec<Json> {
     let looking = async {
-        loop {
-            let found = records(config, &["--kind", "reconciled"]);
-            if found.len() >= count {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        while stage.trees_of("reconciled").await.len() < count {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let found = tokio::time::timeout(PATIENCE * 3, looking).await;
-    found.unwrap_or_else(|_| panic!("not all is reconciled: {:#?}", records(config, &[])))
+    let told = records(config, &["--kind", "reconciled"]);
+    found.unwrap_or_else(|_| panic!("not all is reconciled: {told:#?}"));
+    told
 }
 
 /// How many calls a gateway has yet to find out about, as it tells.
@@ -123,7 +121,7 @@ async fn what_a_dead_replica_did_not_find_out_another_does() {
     assert!(open_call.await.unwrap().result.is_err());
 
     // another is to find out, and does
-    let told = reconciled(&two, 3).await;
+    let told = reconciled(&stage, &two, 3).await;
     assert!(stage.unresolved().await.is_empty());
     assert_eq!(stage.trees_of("reconciled").await, ["two"; 3]);
     let mut findings: Vec<_> = told
@@ -192,7 +190,7 @@ async fn who_was_cut_off_does_not_repeat_what_another_has_found_out() {
     gathered.expect("it is to find out about both");
     proxy.close();
 
-    let told = reconciled(&two, 2).await;
+    let told = reconciled(&stage, &two, 2).await;
     assert_eq!(stage.trees_of("reconciled").await, ["two"; 2]);
     // it has found out as well, and could not write it down
     proxy.open();
