@@ -48,10 +48,6 @@ impl Trail {
         &self,
         at: HashSet<Position>,
     ) -> Result<HashSet<Position>, Error> {
-        if self.settings().store.path().is_some() {
-            // nobody else writes to a file
-            return Ok(at);
-        }
         let origin = self.settings().origin.clone();
         self.read(move |reader| {
             let at: Vec<_> = at.into_iter().collect();

@@ -147,11 +147,7 @@ impl Trail {
     /// Waits for the turn to look after the trail as a whole, which replicas share:
     /// what one removes, others need not remove and tell of as well. It is had until
     /// the reader is dropped.
-    async fn turn(&self) -> Result<Option<Reader>, Error> {
-        if self.settings().store.path().is_some() {
-            // a file has one writer
-            return Ok(None);
-        }
+    async fn turn(&self) -> Result<Reader, Error> {
         loop {
             let trail = self.clone();
             // one of its own: the turn goes with it
@@ -159,8 +155,7 @@ impl Trail {
                 let reader = trail.reader()?;
                 Ok(reader.view().take_turn()?.then_some(reader))
             });
-            let turn = taking.await.unwrap_or(Err(Error::ThreadEnded))?;
-            if turn.is_some() {
+            if let Some(turn) = taking.await.unwrap_or(Err(Error::ThreadEnded))? {
                 return Ok(turn);
             }
             tokio::time::sleep(PAUSE).await;
