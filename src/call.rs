@@ -259,18 +259,13 @@ impl Call {
         let Some(entries) = self.end(conclusion) else {
             return Ok(());
         };
-        // in a task of its own: whoever waits for it may be dropped
-        let (trail, receipts) = (self.ledger.trail.clone(), self.is_mutation);
-        let written = self.ledger.tasks.spawn(async move {
-            if receipts {
-                return Ok(trail.append_for_receipts(entries).await?.receipts);
-            }
-            trail.append_all(entries).await.map(|_| Vec::new())
-        });
-        let written = written.await;
-        let receipts = written.unwrap_or(Err(audit::Error::ThreadEnded))?;
-        self.state().receipts = receipts;
-        Ok(())
+        // they are on their way by the first await, also if nobody waits any longer
+        if self.is_mutation {
+            let appended = self.ledger.trail.append_for_receipts(entries).await?;
+            self.state().receipts = appended.receipts;
+            return Ok(());
+        }
+        self.ledger.trail.append_all(entries).await.map(drop)
     }
 
     /// What proves the terminal records of a mutation that has ended, one after the

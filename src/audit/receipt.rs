@@ -2,8 +2,6 @@
 //! asked. The text is C2SP's `tlog-proof`: a record's place, its way up the tree,
 //! and a signed checkpoint.
 
-use std::fmt::Write as _;
-
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD},
@@ -17,6 +15,9 @@ use super::{
 
 /// The first line.
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
+
+/// The length of a hash in base64, with the end of its line.
+const LINE: usize = 45;
 
 /// Proves one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +52,10 @@ impl Receipt {
     pub fn text(&self) -> String {
         let extra = BASE64.encode(&self.record);
         let mut text = format!("{HEADER}\nextra {extra}\nindex {}\n", self.index);
+        text.reserve(self.path.len() * LINE + 1 + self.note.len());
         for hash in &self.path {
-            // Writing to a string can't fail.
-            let _ = writeln!(text, "{hash}");
+            BASE64.encode_string(hash.0, &mut text);
+            text.push('\n');
         }
         text.push('\n');
         text.push_str(&self.note);
@@ -132,11 +134,11 @@ mod tests {
         let leaves: Vec<_> = (0..9_u8).map(|it| Hash::leaf(&[it])).collect();
         let mut tree = Frontier::default();
         leaves.iter().for_each(|it| tree.push(*it, |_| ()));
-        let recent = proof::Recent::new(Frontier::default(), leaves.clone());
+        let recent = proof::Recent::new(&Frontier::default(), leaves.iter().copied());
         let receipt = Receipt {
             record: "018f".to_owned(),
             index: 5,
-            path: proof::inclusion(&recent, 5, 9).unwrap(),
+            path: recent.inclusion(5).unwrap(),
             note: Checkpoint::sign(&signer, &tree).note,
         };
         let text = receipt.text();

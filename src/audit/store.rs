@@ -214,6 +214,12 @@ impl Row {
     pub(super) fn subject(&self) -> Option<&str> {
         Some(&self.record.caller.as_ref()?.subject)
     }
+
+    /// The request's id, where it is not the call's as well.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        let request_id = self.record.request_id.as_deref();
+        request_id.filter(|it| *it != self.record.call)
+    }
 }
 
 impl Batch {
@@ -355,6 +361,12 @@ pub(super) trait View: fmt::Debug + Send {
 
     /// The intents that are kept as open ones: their calls and positions.
     fn open(&self) -> Result<Vec<(String, Position)>, Error>;
+
+    /// The times of neighbouring records, in their order; `None` if this store finds
+    /// records of a time in another way.
+    fn spans(&self) -> Result<Option<Vec<Span>>, Error> {
+        Ok(None)
+    }
 }
 
 /// A record as a store keeps it.
@@ -393,10 +405,41 @@ pub(super) struct Leaf<'a> {
 pub(super) struct Columns<'a> {
     pub(super) time: i64,
     pub(super) call: &'a str,
+    /// `None` if it is the call's id.
     pub(super) request_id: Option<&'a str>,
     pub(super) kind: &'a str,
     pub(super) subject: Option<&'a str>,
     pub(super) resource_id: Option<&'a str>,
+}
+
+/// The times of [`SPAN`] neighbouring records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Which ones: the position of the first, divided by their number.
+    pub(super) number: u64,
+    /// In nanoseconds since 1970.
+    pub(super) earliest: i64,
+    pub(super) latest: i64,
+}
+
+/// How many records are in a span.
+pub(super) const SPAN: u64 = 256;
+
+impl Span {
+    /// That of one record alone.
+    pub(super) fn of(position: Position, time: i64) -> Self {
+        Self {
+            number: position.0 / SPAN,
+            earliest: time,
+            latest: time,
+        }
+    }
+
+    /// Adds another of the same records.
+    pub(super) fn add(&mut self, other: Self) {
+        self.earliest = self.earliest.min(other.earliest);
+        self.latest = self.latest.max(other.latest);
+    }
 }
 
 /// A key and its maker as a store keeps them.

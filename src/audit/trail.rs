@@ -246,8 +246,11 @@ impl Trail {
             acknowledge,
             receipts,
         };
-        let command = Command::Append(entries, Some(waiter));
-        if inner.queue.send(command).await.is_err() {
+        // at once, so that it is written also if whoever waits for it is dropped
+        if let Err((_, cause)) = self.queue(entries, Some(waiter)) {
+            if matches!(cause, Error::Overrun) {
+                inner.failure.set(cause);
+            }
             return Err(inner.failure.refusal());
         }
         let appended = acknowledged.await.ok().and_then(|it| it.appended());
@@ -276,24 +279,36 @@ impl Trail {
         if !self.0.keeps {
             return;
         }
-        let command = Command::Append(entries, None);
-        let (command, cause) = match self.0.queue.try_send(command) {
-            Ok(()) => return,
+        let Err((entries, cause)) = self.queue(entries, None) else {
+            return;
+        };
+        for Entry { record, .. } in entries {
+            tracing::error!(
+                record = record.id,
+                call = record.call,
+                kind = record.kind.name(),
+                result = record.result(),
+                "an audit record is lost: {cause}"
+            );
+        }
+        self.0.failure.set(cause);
+    }
+
+    /// Hands entries over to be written, at once or not at all.
+    fn queue(
+        &self,
+        entries: Vec<Entry>,
+        waiter: Option<Waiter>,
+    ) -> Result<(), (Vec<Entry>, Error)> {
+        let (command, cause) = match self.0.queue.try_send(Command::Append(entries, waiter)) {
+            Ok(()) => return Ok(()),
             Err(TrySendError::Full(command)) => (command, Error::Overrun),
             Err(TrySendError::Closed(command)) => (command, Error::Closed),
         };
-        if let Command::Append(entries, _) = command {
-            for Entry { record, .. } in entries {
-                tracing::error!(
-                    record = record.id,
-                    call = record.call,
-                    kind = record.kind.name(),
-                    result = record.result(),
-                    "an audit record is lost: {cause}"
-                );
-            }
+        match command {
+            Command::Append(entries, _) => Err((entries, cause)),
+            _ => Err((Vec::new(), cause)),
         }
-        self.0.failure.set(cause);
     }
 
     /// Who made these keys, by what they are known by. A key that the trail does not

@@ -7,7 +7,7 @@
 
 use std::{fmt, str::FromStr};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 pub mod proof;
@@ -20,31 +20,33 @@ impl Hash {
     /// The hash of a leaf: of a record's exact bytes.
     #[must_use]
     pub fn leaf(record: &[u8]) -> Self {
-        digest(&[&[0], record])
+        let mut context = Context::new(&SHA256);
+        context.update(&[0]);
+        context.update(record);
+        Self::of(&context.finish())
     }
 
     /// The hash of a node with these two below it.
     #[must_use]
     pub fn node(left: &Self, right: &Self) -> Self {
-        digest(&[&[1], &left.0, &right.0])
+        let mut node = [1; 65];
+        node[1..33].copy_from_slice(&left.0);
+        node[33..].copy_from_slice(&right.0);
+        Self::of(&digest(&SHA256, &node))
     }
 
     /// The root of the tree without leaves.
     #[must_use]
     pub fn empty() -> Self {
-        digest(&[])
+        Self::of(&digest(&SHA256, &[]))
     }
-}
 
-fn digest(parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
+    fn of(digest: &Digest) -> Self {
+        let mut hash = [0; 32];
+        // SHA-256 is 32 bytes long.
+        hash.copy_from_slice(digest.as_ref());
+        Self(hash)
     }
-    let mut hash = [0; 32];
-    // SHA-256 is 32 bytes long.
-    hash.copy_from_slice(context.finish().as_ref());
-    Hash(hash)
 }
 
 impl fmt::Display for Hash {
@@ -170,17 +172,6 @@ impl Frontier {
             return Hash::empty();
         };
         roots.fold(last, |right, left| Hash::node(left, &right))
-    }
-}
-
-impl Hashes for Frontier {
-    type Error = proof::Unknown;
-
-    fn subtree(&self, height: u32, index: u64) -> Result<Hash, proof::Unknown> {
-        decompose(self.size)
-            .zip(&self.roots)
-            .find_map(|(at, hash)| (at == (height, index)).then_some(*hash))
-            .ok_or(proof::Unknown)
     }
 }
 

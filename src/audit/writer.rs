@@ -44,6 +44,9 @@ use crate::{clock::Clock, random::Random};
 /// The most commands in one transaction, which bounds how long the first waits.
 const BATCH: usize = 1024;
 
+/// How often others may go first, which bounds how long the first waits as well.
+const YIELDS: u32 = 4;
+
 /// The shortest and the longest time between two attempts to write to a store that
 /// is away.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -94,6 +97,23 @@ pub(super) struct Writer {
     pub(super) availability: watch::Sender<Availability>,
     pub(super) clock: Clock,
     pub(super) random: Random,
+}
+
+/// Lets whoever is about to append do so, to be written with the same sync, as long as
+/// that brings something. With a processor to itself this thread goes on at once.
+fn gather(queue: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>) {
+    for _ in 0..YIELDS {
+        let before = commands.len();
+        thread::yield_now();
+        while commands.len() < BATCH
+            && let Ok(command) = queue.try_recv()
+        {
+            commands.push(command);
+        }
+        if commands.len() == before {
+            return;
+        }
+    }
 }
 
 /// What is to be written in one piece, and who waits for it.
@@ -156,14 +176,7 @@ impl Writer {
         let mut commands = Vec::with_capacity(BATCH);
         let mut held = Taken::default();
         while held.any() || queue.blocking_recv_many(&mut commands, BATCH) > 0 {
-            // Whoever is about to append has it done with the same sync. With a
-            // processor to itself this thread goes on at once.
-            thread::yield_now();
-            while commands.len() < BATCH
-                && let Ok(command) = queue.try_recv()
-            {
-                commands.push(command);
-            }
+            gather(&mut queue, &mut commands);
             let mut taken = std::mem::take(&mut held);
             commands.drain(..).for_each(|it| taken.take(it));
             if taken.close {

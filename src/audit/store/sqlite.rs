@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, config::DbCo
 use zeroize::Zeroizing;
 
 use self::{files::Watched, room::Room, view::View};
-use super::{Batch, Debt, Removal, Row, Step, Store};
+use super::{Batch, Debt, Removal, Row, SPAN, Span, Step, Store};
 use crate::{
     audit::{Error, Fingerprinter, Position, Projection, Record},
     random::Random,
@@ -25,7 +25,7 @@ pub(super) mod schema;
 pub(super) mod view;
 
 /// From how many pages of the log on they are moved into the file.
-const LOG: u64 = 1000;
+const LOG: u64 = 4096;
 
 /// How long a lock that some other program holds is waited for.
 const BUSY: Duration = Duration::from_secs(2);
@@ -270,6 +270,12 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> 
     for row in &batch.rows {
         statements.insert(row)?;
     }
+    for rows in batch
+        .rows
+        .chunk_by(|one, next| one.index / SPAN == next.index / SPAN)
+    {
+        span(transaction, rows)?;
+    }
     for subtree in &batch.subtrees {
         let (level, index) = (subtree.stored_level(), subtree.index.cast_signed());
         transaction
@@ -296,6 +302,29 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> 
         )?;
     }
     Ok(())
+}
+
+/// Keeps the times of some records of one span.
+fn span(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+    let spans = rows.iter().map(|it| Span::of(Position(it.index), it.time));
+    let Some(span) = spans.reduce(|mut all, one| {
+        all.add(one);
+        all
+    }) else {
+        return Ok(());
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO spans (number, earliest, latest) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET earliest = min(earliest, excluded.earliest),
+                 latest = max(latest, excluded.latest)",
+        )?
+        .execute(params![
+            span.number.cast_signed(),
+            span.earliest,
+            span.latest
+        ])
+        .map(drop)
 }
 
 fn remove(transaction: &Transaction<'_>, removal: &Removal) -> rusqlite::Result<()> {
@@ -365,7 +394,7 @@ impl<'a> Statements<'a> {
             row.leaf.0,
             row.time,
             said.call,
-            said.request_id,
+            row.request_id(),
             said.kind.name(),
             row.subject(),
             row.resource_id(),

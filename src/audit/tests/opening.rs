@@ -1,5 +1,7 @@
 //! What is opened, and what is refused.
 
+use std::time::SystemTime;
+
 use super::*;
 
 #[tokio::test]
@@ -88,7 +90,7 @@ async fn an_older_trail_is_brought_up_to_date() {
     let tables = "
         CREATE TABLE newer AS SELECT position, call, kind, body FROM records;
         DROP TABLE records; DROP TABLE meta; DROP TABLE subtrees; DROP TABLE checkpoints;
-        DROP TABLE unresolved; DROP TABLE open_intents;
+        DROP TABLE unresolved; DROP TABLE open_intents; DROP TABLE spans;
         CREATE TABLE records (position INTEGER PRIMARY KEY, call TEXT NOT NULL,
             kind TEXT NOT NULL, body BLOB NOT NULL) STRICT;
         INSERT INTO records SELECT * FROM newer;
@@ -103,6 +105,48 @@ async fn an_older_trail_is_brought_up_to_date() {
     let all = folder.all();
     assert_eq!(calls(&all), ["lost", "lost"]);
     assert_eq!(all[1].record.outcome, Some(Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn the_trail_of_the_version_before_is_found_in_as_ever() {
+    let folder = Folder::new();
+    let trail = folder.open();
+    for (call, request_id) in [("one", "one"), ("two", "given")] {
+        let mut record = trail.record(Kind::Refused, call);
+        record.request_id = Some(request_id.to_owned());
+        trail.append(record).await.unwrap();
+    }
+    trail.close().await.unwrap();
+    let older = Connection::open(folder.path()).unwrap();
+    let tables = "
+        UPDATE records SET request_id = call WHERE request_id IS NULL;
+        CREATE INDEX records_time ON records (time);
+        DROP TABLE spans;
+        PRAGMA user_version = 3;";
+    older.execute_batch(tables).unwrap();
+    drop(older);
+    folder.open().close().await.unwrap();
+    let found = |filter| {
+        folder.read(Query {
+            filter,
+            ..Query::default()
+        })
+    };
+    for (request_id, call) in [("one", "one"), ("given", "two")] {
+        let filter = Filter {
+            request_id: Some(request_id.to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(calls(&found(filter)), [call]);
+    }
+    let since = Filter {
+        since: Some(SystemTime::UNIX_EPOCH),
+        ..Filter::default()
+    };
+    assert_eq!(calls(&found(since)), ["two", "one"]);
+    let evidence = verify::Evidence::default();
+    let report = verify::verify(&folder.settings(), &evidence, &mut |_, _| ()).unwrap();
+    assert!(report.holds(), "{:?}", report.findings);
 }
 
 #[test]

@@ -4,14 +4,7 @@
 //! checked by the loops of RFC 9162 (sections 2.1.3.2 and 2.1.4.2), which need
 //! nothing but the proof.
 
-use std::collections::HashMap;
-
-use super::{Frontier, Hash, Hashes, decompose};
-
-/// The hash is not to be had here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hash of the tree is not known")]
-pub struct Unknown;
+use super::{Frontier, Hash, Hashes};
 
 /// What stands beside the way from the leaf up to the root, from below.
 ///
@@ -165,33 +158,66 @@ fn range<H: Hashes>(hashes: &H, start: u64, end: u64) -> Result<Hash, H::Error> 
     Ok(Hash::node(&left, &right))
 }
 
-/// The newest leaves, and the edge of the tree before them: enough for proofs that
-/// the tree holds one of them. Every subtree is hashed once, for however many proofs.
+/// The newest leaves, and all that stands beside their ways to the root. Every node is
+/// hashed once, for however many proofs.
 #[derive(Clone, Debug)]
-pub struct Recent(HashMap<(u32, u64), Hash>);
+pub struct Recent {
+    size: u64,
+    /// From the leaves up to the root.
+    levels: Vec<Level>,
+}
+
+/// Nodes of one height beside each other. The last may have fewer leaves than its
+/// height has room for: then it is the node that is its only child.
+#[derive(Clone, Debug)]
+struct Level {
+    /// The index of the first one: even, or that of the leaf of a tree without another.
+    first: u64,
+    nodes: Vec<Hash>,
+}
 
 impl Recent {
     /// The leaves that come after this edge.
     #[must_use]
-    pub fn new(before: Frontier, leaves: impl IntoIterator<Item = Hash>) -> Self {
-        let edge = decompose(before.size()).zip(before.roots.iter().copied());
-        let mut known: HashMap<_, _> = edge.collect();
-        let mut tree = before;
-        for leaf in leaves {
-            known.insert((0, tree.size()), leaf);
-            tree.push(leaf, |it| {
-                known.insert((it.height, it.index), it.hash);
+    pub fn new(before: &Frontier, leaves: impl ExactSizeIterator<Item = Hash>) -> Self {
+        let mut first = before.size;
+        let size = first + leaves.len() as u64;
+        // the roots of the edge, the smallest first: one for every bit of its size
+        let mut edge = before.roots.iter().rev();
+        let mut beside = |first: u64| (first % 2 == 1).then(|| edge.next().copied()).flatten();
+        let mut levels = Vec::new();
+        let mut nodes: Vec<_> = beside(first).into_iter().chain(leaves).collect();
+        loop {
+            first -= first % 2;
+            let above = first / 2;
+            let parents = nodes.chunks(2).map(|pair| match pair {
+                [left, right] => Hash::node(left, right),
+                alone => alone[0],
             });
+            let parents = beside(above).into_iter().chain(parents).collect();
+            let done = first == 0 && nodes.len() < 2;
+            levels.push(Level { first, nodes });
+            if done {
+                return Self { size, levels };
+            }
+            (first, nodes) = (above, parents);
         }
-        Self(known)
     }
-}
 
-impl Hashes for Recent {
-    type Error = Unknown;
-
-    fn subtree(&self, height: u32, index: u64) -> Result<Hash, Unknown> {
-        self.0.get(&(height, index)).copied().ok_or(Unknown)
+    /// What stands beside the way from one of the leaves up to the root, from below;
+    /// `None` if it is none of them.
+    #[must_use]
+    pub fn inclusion(&self, index: u64) -> Option<Vec<Hash>> {
+        let mut path = Vec::with_capacity(self.levels.len());
+        for (height, level) in self.levels.iter().enumerate() {
+            let sibling = (index >> height) ^ 1;
+            // where the tree ends there is nothing beside
+            if sibling << height < self.size {
+                let at = usize::try_from(sibling.checked_sub(level.first)?).ok()?;
+                path.push(*level.nodes.get(at)?);
+            }
+        }
+        Some(path)
     }
 }
 
@@ -200,6 +226,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// There are not as many leaves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Unknown;
 
     /// All leaves of a tree, from which every subtree is made anew.
     struct Leaves(Vec<Hash>);
@@ -274,12 +304,13 @@ mod tests {
         let leaves = Leaves::new(70);
         for size in 1..=70 {
             for before in 0..size {
-                let newest = leaves.0[usize::try_from(before).unwrap()..].to_vec();
-                let recent = Recent::new(leaves.frontier(before), newest);
+                let [from, to] = [before, size].map(|it| usize::try_from(it).unwrap());
+                let newest = leaves.0[from..to].iter().copied();
+                let recent = Recent::new(&leaves.frontier(before), newest);
                 for index in before..size {
                     assert_eq!(
-                        inclusion(&recent, index, size),
-                        inclusion(&leaves, index, size)
+                        recent.inclusion(index),
+                        inclusion(&leaves, index, size).ok()
                     );
                 }
             }

@@ -5,14 +5,14 @@
 //! records from whoever searches.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
 };
 
 use super::{Report, reading::Begun, said::Said};
 use crate::audit::{
     Kind, Position,
-    store::{KeptKey, Leaf, Step},
+    store::{KeptKey, Leaf, Span, Step},
 };
 
 /// A sum over fingerprints in any order. Two are the same if the same were added,
@@ -57,6 +57,8 @@ pub(super) struct Beside {
     ended: HashSet<String>,
     settled: HashSet<String>,
     fingerprints: Sum,
+    kept_spans: Option<Vec<Span>>,
+    spans: BTreeMap<u64, Span>,
     /// The ids of all records, hashed as nobody knows beforehand: none may come twice.
     ids: HashSet<u64>,
     hasher: RandomState,
@@ -77,6 +79,8 @@ impl Beside {
             ended: HashSet::new(),
             settled: HashSet::new(),
             fingerprints: begun.fingerprints.clone(),
+            kept_spans: begun.spans.clone(),
+            spans: BTreeMap::new(),
             ids: HashSet::new(),
             hasher: RandomState::new(),
         }
@@ -84,6 +88,11 @@ impl Beside {
 
     pub(super) fn add(&mut self, origin: &str, leaf: &Leaf<'_>, report: &mut Report) {
         let keys = self.keys.remove(&leaf.position).unwrap_or_default();
+        if self.kept_spans.is_some() {
+            let span = Span::of(leaf.position, leaf.columns.time);
+            let all = self.spans.entry(span.number).or_insert(span);
+            all.add(span);
+        }
         // what a pruned record said is gone
         let Some(body) = leaf.body else { return };
         let mut find = |what: &str| report.find(origin, Some(leaf.index), what);
@@ -164,6 +173,11 @@ impl Beside {
         let unresolved: BTreeSet<_> = unresolved.map(|(_, at)| at).collect();
         if unresolved != self.kept_unresolved {
             let what = "the calls that are kept as unresolved are not those that are";
+            report.find(WHERE, None, what);
+        }
+        let spans = self.spans.into_values();
+        if self.kept_spans.is_some_and(|it| !it.into_iter().eq(spans)) {
+            let what = "the times that records are found by are not those of the records";
             report.find(WHERE, None, what);
         }
         if !self.fingerprints.is(fingerprints) {

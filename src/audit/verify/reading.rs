@@ -11,7 +11,7 @@ use std::{
 use super::beside::Sum;
 use crate::audit::{
     Error, Position, Settings,
-    store::{self, Columns, KeptKey, Leaf, View},
+    store::{self, Columns, KeptKey, Leaf, Span, View},
     tree::{Hash, STORED_HEIGHT},
 };
 
@@ -38,6 +38,7 @@ pub(super) struct Begun {
     pub(super) keys: Vec<KeptKey>,
     pub(super) open: Vec<(String, Position)>,
     pub(super) unresolved: Vec<Position>,
+    pub(super) spans: Option<Vec<Span>>,
     /// A sum of nothing, to add the fingerprints in records to.
     pub(super) fingerprints: Sum,
 }
@@ -141,6 +142,7 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
         keys: view.keys()?,
         open: view.open()?,
         unresolved: unresolved.iter().map(|it| it.position).collect(),
+        spans: view.spans()?,
         fingerprints: sum.clone(),
     }));
     for origin in &origins {

@@ -74,7 +74,9 @@ impl<'a> Said<'a> {
         columns.call == self.call
             && columns.kind == self.kind.name()
             && columns.time == self.nanoseconds()
-            && columns.request_id == self.request_id.as_deref()
+            // one that is the call's id need not be kept twice
+            && columns.request_id.unwrap_or(columns.call)
+                == self.request_id.as_deref().unwrap_or(&self.call)
             && columns.subject == self.caller.as_ref().map(|it| &*it.subject)
             && columns.resource_id == resource.and_then(|it| it.id.as_deref())
     }

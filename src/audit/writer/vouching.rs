@@ -18,16 +18,15 @@ impl Vouching {
     pub(super) fn new(signer: &Signer, before: Frontier, batch: &Batch) -> Self {
         let leaves = batch.rows.iter().map(|it| it.leaf);
         Self {
-            recent: proof::Recent::new(before, leaves),
+            recent: proof::Recent::new(&before, leaves),
             checkpoint: Checkpoint::sign(signer, &batch.tree),
         }
     }
 
     pub(super) fn receipts(&self, rows: &[Row]) -> Vec<Receipt> {
-        let Signed { checkpoint, note } = &self.checkpoint;
+        let note = &self.checkpoint.note;
         let receipts = rows.iter().filter_map(|row| {
-            // the batch and the edge before it have all that is needed
-            let path = proof::inclusion(&self.recent, row.index, checkpoint.size).ok()?;
+            let path = self.recent.inclusion(row.index)?;
             Some(Receipt {
                 record: row.record.id.clone(),
                 index: row.index,

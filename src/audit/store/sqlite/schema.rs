@@ -10,7 +10,7 @@ use crate::audit::{
 };
 
 /// The newest version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Marks the file as keygate's: `kgat`, kept in `application_id`.
 const APPLICATION: i64 = 0x6b67_6174;
@@ -22,6 +22,9 @@ const APPLICATION: i64 = 0x6b67_6174;
 /// `unresolved` (of which nobody knows what they did) and `subtrees` (roots of
 /// complete subtrees of 256 to the power of `level` leaves). `checkpoints` holds
 /// the signed notes that were sent out.
+///
+/// Each index is another page that every small commit writes. So a `request_id` is
+/// kept where it is not the call's id, and times by `spans` of 256 records.
 const TABLES: &str = "
     CREATE TABLE meta (
         name TEXT PRIMARY KEY,
@@ -38,11 +41,15 @@ const TABLES: &str = "
         resource_id TEXT,
         body BLOB
     ) STRICT;
-    CREATE INDEX records_time ON records (time);
     CREATE INDEX records_call ON records (call);
     CREATE INDEX records_request_id ON records (request_id) WHERE request_id IS NOT NULL;
     CREATE INDEX records_subject ON records (subject) WHERE subject IS NOT NULL;
     CREATE INDEX records_resource_id ON records (resource_id) WHERE resource_id IS NOT NULL;
+    CREATE TABLE spans (
+        number INTEGER PRIMARY KEY,
+        earliest INTEGER NOT NULL,
+        latest INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE subtrees (
         level INTEGER NOT NULL,
         idx INTEGER NOT NULL,
@@ -106,6 +113,23 @@ const TAKEN_OVER: &str = "
     DROP TABLE old_fingerprint_keys;
 ";
 
+/// From version 3.
+const SLIMMER: &str = "
+    UPDATE records SET request_id = NULL WHERE request_id = call;
+    DROP INDEX records_time;
+    CREATE TABLE spans (
+        number INTEGER PRIMARY KEY,
+        earliest INTEGER NOT NULL,
+        latest INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// The times of the records that there are.
+const SPANS: &str = "
+    INSERT INTO spans (number, earliest, latest)
+    SELECT position / 256, min(time), max(time) FROM records GROUP BY position / 256;
+";
+
 /// The version of the tables in this file; 0 if it is empty.
 ///
 /// # Errors
@@ -141,23 +165,28 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, origin: &str) ->
     }
     let mut migrate = || {
         let transaction = connection.transaction()?;
-        if found > 0 {
-            transaction.execute_batch(ASIDE)?;
+        match found {
+            0 => create(&transaction, origin)?,
+            1 | 2 => {
+                transaction.execute_batch(ASIDE)?;
+                create(&transaction, origin)?;
+                grow(&transaction)?;
+                transaction.execute_batch(TAKEN_OVER)?;
+            }
+            _ => transaction.execute_batch(SLIMMER)?,
         }
-        transaction.execute_batch(TABLES)?;
-        transaction.execute(
-            "INSERT INTO meta (name, value) VALUES ('origin', ?1)",
-            [origin],
-        )?;
-        if found > 0 {
-            grow(&transaction)?;
-            transaction.execute_batch(TAKEN_OVER)?;
-        }
+        transaction.execute_batch(SPANS)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()
     };
     migrate().map_err(Error::database(path, "written"))
+}
+
+fn create(transaction: &Transaction<'_>, origin: &str) -> rusqlite::Result<()> {
+    transaction.execute_batch(TABLES)?;
+    let sql = "INSERT INTO meta (name, value) VALUES ('origin', ?1)";
+    transaction.execute(sql, [origin]).map(drop)
 }
 
 /// Makes the tree of the records that were put aside, and finds again what is told
@@ -191,7 +220,7 @@ fn grow(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
             leaf.0,
             said.map_or(0, |it| record::nanoseconds(&it.time)),
             said.map_or("", |it| &it.call),
-            said.and_then(|it| it.request_id.as_ref()),
+            said.and_then(|it| it.request_id.as_ref().filter(|id| **id != it.call)),
             said.map_or("", |it| it.kind.name()),
             said.and_then(|it| Some(&it.caller.as_ref()?.subject)),
             said.and_then(|it| it.resource.as_ref()?.id.as_ref()),

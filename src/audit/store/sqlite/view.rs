@@ -14,12 +14,9 @@ use crate::audit::{
     Error, Filter, Fingerprinter, Order, Owner, Position,
     fingerprint::VersionedKey,
     record,
-    store::{self, Columns, Kept, KeptKey, Leaf, Place},
+    store::{self, Columns, Kept, KeptKey, Leaf, Place, Span},
     tree::Hash,
 };
-
-/// How far the times of two records may stand against the order of their commits.
-const DISORDER_NS: i64 = 600 * 1_000_000_000;
 
 /// The kinds of records that tell of the trail itself. They stay.
 const UPKEEP: &str = "'pruned', 'rotated'";
@@ -27,6 +24,10 @@ const UPKEEP: &str = "'pruned', 'rotated'";
 /// The calls of which nobody knows how they have ended.
 const UNSETTLED: &str = "SELECT call FROM open_intents
     UNION SELECT call FROM unresolved JOIN records USING (position)";
+
+/// Behind the last record that may be before a time.
+const UNTIL: &str = "coalesce(
+    (SELECT (number + 1) * 256 FROM spans WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)";
 
 /// A connection that can't change the trail.
 #[derive(Debug)]
@@ -154,7 +155,6 @@ impl store::View for View {
         let subject = filter.subject.as_ref().filter(|it| !it.contains('*'));
         let texts = [
             ("call", filter.call.clone()),
-            ("request_id", filter.request_id.clone()),
             ("subject", subject.cloned()),
             ("resource_id", filter.resource_id.clone()),
         ];
@@ -164,20 +164,24 @@ impl store::View for View {
                 values.push(Box::new(value));
             }
         }
-        // positions and times run in one direction, but for a little disorder: what is
-        // older or newer by more than that is surely before or behind
+        if let Some(request_id) = &filter.request_id {
+            conditions += " AND position IN (
+                SELECT position FROM records WHERE request_id = ?
+                UNION ALL SELECT position FROM records WHERE call = ? AND request_id IS NULL)";
+            values.push(Box::new(request_id.clone()));
+            values.push(Box::new(request_id.clone()));
+        }
         if let Some(since) = filter.since {
-            conditions += " AND position > coalesce(
-                (SELECT position FROM records WHERE time < ? ORDER BY time DESC LIMIT 1), -1)";
+            conditions += " AND time >= ? AND position >= coalesce(
+                (SELECT number * 256 FROM spans WHERE latest >= ? ORDER BY number LIMIT 1),
+                9223372036854775807)";
             let since = record::nanoseconds_of(since);
-            values.push(Box::new(since.saturating_sub(DISORDER_NS)));
+            values.extend([since, since].map(|it| Box::new(it) as _));
         }
         if let Some(until) = filter.until {
-            conditions += " AND position < coalesce(
-                (SELECT position FROM records WHERE time >= ? ORDER BY time LIMIT 1),
-                9223372036854775807)";
+            conditions += &format!(" AND time < ? AND position < {UNTIL}");
             let until = record::nanoseconds_of(until);
-            values.push(Box::new(until.saturating_add(DISORDER_NS)));
+            values.extend([until, until].map(|it| Box::new(it) as _));
         }
         if let Some(fingerprints) = &filter.fingerprints {
             let marks = vec!["?"; fingerprints.len()].join(", ");
@@ -239,20 +243,13 @@ impl store::View for View {
     ) -> Result<Vec<Kept>, Error> {
         let sql = format!(
             "SELECT position, leaf, body FROM records
-             WHERE body IS NOT NULL AND position > ?1 AND time < ?2
-                 AND position < coalesce(
-                     (SELECT position FROM records WHERE time >= ?3 ORDER BY time LIMIT 1),
-                     9223372036854775807)
+             WHERE body IS NOT NULL AND position > ? AND time < ? AND position < {UNTIL}
                  AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
              ORDER BY position LIMIT {limit}"
         );
         let before = record::nanoseconds_of(before);
         let after = after.map_or(-1, |it| it.0.cast_signed());
-        let values: Vec<Box<dyn ToSql>> = vec![
-            Box::new(after),
-            Box::new(before),
-            Box::new(before.saturating_add(DISORDER_NS)),
-        ];
+        let values: Vec<Box<dyn ToSql>> = vec![Box::new(after), Box::new(before), Box::new(before)];
         self.all_kept(&sql, values).map_err(self.read())
     }
 
@@ -390,6 +387,22 @@ impl store::View for View {
             Ok(())
         };
         scan().map_err(self.read())
+    }
+
+    fn spans(&self) -> Result<Option<Vec<Span>>, Error> {
+        let spans = || -> rusqlite::Result<_> {
+            self.connection
+                .prepare_cached("SELECT number, earliest, latest FROM spans ORDER BY number")?
+                .query_map([], |row| {
+                    Ok(Span {
+                        number: row.get::<_, i64>(0)?.cast_unsigned(),
+                        earliest: row.get(1)?,
+                        latest: row.get(2)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()
+        };
+        spans().map(Some).map_err(self.read())
     }
 
     fn open(&self) -> Result<Vec<(String, Position)>, Error> {
