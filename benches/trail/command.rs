@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use keygate::{audit::Location, clock::Clock};
+use keygate::clock::Clock;
 
 /// What became of a command.
 pub(crate) struct Keygate {
@@ -23,16 +23,13 @@ pub(crate) struct Keygate {
 
 impl Keygate {
     /// Runs `keygate audit …` on a trail.
-    pub(crate) fn run(arguments: &[&str], store: &Location, input: &str) -> Self {
+    pub(crate) fn run(arguments: &[&str], store: &str, input: &str) -> Self {
         let (clock, before) = (Clock::system(), ended_cpu());
         let started = clock.instant();
         let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
             .arg("audit")
             .args(arguments)
-            .args([
-                "--store",
-                &format!("sqlite:{}", store.path().unwrap().display()),
-            ])
+            .args(["--store", store])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

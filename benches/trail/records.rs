@@ -23,6 +23,8 @@ pub(crate) struct Maker<'a> {
     trail: &'a Trail,
     random: Random,
     records: u64,
+    /// What all its calls' ids begin with: there may be more trees in the store.
+    calls: String,
 }
 
 /// The id of one of the keys. They come in no order.
@@ -40,10 +42,13 @@ pub(crate) fn request(call: u64) -> String {
 
 impl<'a> Maker<'a> {
     pub(crate) fn new(trail: &'a Trail, records: u64) -> Self {
+        let random = Random::system();
+        let [a, b] = [(); 2].map(|()| u16::from_be_bytes(random.bytes()));
         Self {
             trail,
-            random: Random::system(),
+            random,
             records,
+            calls: format!("019b7600-{a:04x}-7{:03x}-8000", b & 0xfff),
         }
     }
 
@@ -64,7 +69,7 @@ impl<'a> Maker<'a> {
         // a creation's two records are of one call
         let first = if place == 8 { number - 1 } else { number };
         let call = match place {
-            7 | 8 => format!("019b7600-0000-7000-8000-{first:012x}"),
+            7 | 8 => format!("{}-{first:012x}", self.calls),
             _ => self.random.uuid_at(at).to_string(),
         };
         let id = self.random.uuid_at(at).to_string();

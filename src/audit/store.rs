@@ -290,6 +290,21 @@ pub(super) trait View: fmt::Debug + Send {
     /// those that whoever writes as an origin is to settle.
     fn unresolved(&self, of: Option<&str>) -> Result<Vec<Kept>, Error>;
 
+    /// Which of these outcomes `unknown`, by where they are, whoever writes as an
+    /// origin is still to settle: others may have settled them.
+    fn still_unresolved(&self, of: &str, at: &[Position]) -> Result<Vec<Position>, Error> {
+        // of one writer nobody else does
+        let _ = of;
+        Ok(at.to_vec())
+    }
+
+    /// Takes the turn to look after the trail as a whole, if nobody has it; it is had
+    /// until the view is dropped.
+    fn take_turn(&self) -> Result<bool, Error> {
+        // of one writer it is always the turn
+        Ok(true)
+    }
+
     /// Has everything that is read from now on be of one state of the trail.
     fn freeze(&self) -> Result<(), Error>;
 

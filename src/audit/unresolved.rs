@@ -1,5 +1,7 @@
 //! The calls of which nobody knows yet what they did.
 
+use std::collections::HashSet;
+
 use super::{Error, Filter, Kind, Order, Position, Query, Reader, Record, Trail};
 
 /// A call of which nobody knows what it did.
@@ -33,6 +35,24 @@ impl Trail {
                 })
             })
             .collect()
+        })
+        .await
+    }
+
+    /// Which of these are still to be settled here. Others may have settled them, who
+    /// write to the same store and took this replica for gone.
+    ///
+    /// # Errors
+    /// [`Error`] if the trail can't be read.
+    pub async fn still_unresolved(
+        &self,
+        at: HashSet<Position>,
+    ) -> Result<HashSet<Position>, Error> {
+        let origin = self.settings().origin.clone();
+        self.read(move |reader| {
+            let at: Vec<_> = at.into_iter().collect();
+            let still = reader.view().still_unresolved(&origin, &at)?;
+            Ok(still.into_iter().collect())
         })
         .await
     }

@@ -4,7 +4,7 @@
 //! Nothing is removed that was not written down before. What is removed leaves its
 //! hash, so that the tree stays what it was.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -16,6 +16,9 @@ use super::{
 
 /// How many records are removed in one piece. Calls wait for no more than that.
 const PIECE: usize = 500;
+
+/// How long is waited between two looks whether another replica is done.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is done to a trail beside appending records.
 #[derive(Debug)]
@@ -92,6 +95,8 @@ impl Trail {
     /// knows how they have ended; records of the trail's own upkeep stay too. What is
     /// removed is written down before, in a record, unless it is nothing.
     ///
+    /// Where several replicas share a trail, one does it at a time.
+    ///
     /// Records before `after` are taken for removed: where an earlier pruning has
     /// ended. The position to say next time comes with what was done.
     ///
@@ -103,6 +108,7 @@ impl Trail {
         after: Option<Position>,
         mandate: Mandate,
     ) -> Result<Pruning, Error> {
+        let _turn = self.turn().await?;
         let pruning = self.read(move |it| it.pruning(before, after)).await?;
         let Some(pruned) = &pruning.pruned else {
             return Ok(pruning);
@@ -136,6 +142,24 @@ impl Trail {
         let entry = Box::new(record.into());
         self.tend(Upkeep::Rotate(entry, (version, key))).await?;
         Ok(version)
+    }
+
+    /// Waits for the turn to look after the trail as a whole, which replicas share:
+    /// what one removes, others need not remove and tell of as well. It is had until
+    /// the reader is dropped.
+    async fn turn(&self) -> Result<Reader, Error> {
+        loop {
+            let trail = self.clone();
+            // one of its own: the turn goes with it
+            let taking = tokio::task::spawn_blocking(move || {
+                let reader = trail.reader()?;
+                Ok(reader.view().take_turn()?.then_some(reader))
+            });
+            if let Some(turn) = taking.await.unwrap_or(Err(Error::ThreadEnded))? {
+                return Ok(turn);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     fn upkeep(&self, kind: Kind, mandate: Mandate) -> Record {

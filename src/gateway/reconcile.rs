@@ -180,10 +180,25 @@ impl Reconciler {
                 None => return (group, Attempt::Again),
             },
         };
-        let entries = settled.iter().map(|it| self.entry(it)).collect();
-        match self.ledger.trail.append_all(entries).await {
+        // while this one was cut off, another replica may have done it
+        let trail = &self.ledger.trail;
+        let at = settled.iter().map(|it| it.case.position).collect();
+        let still = match trail.still_unresolved(at).await {
+            Ok(still) => still,
+            Err(_) if trail.failure().is_some() => return (group, Attempt::Ended),
+            Err(_) => return (group, Attempt::Again),
+        };
+        let own = settled
+            .iter()
+            .filter(|it| still.contains(&it.case.position));
+        let own: Vec<_> = own.collect();
+        if own.is_empty() {
+            return (group, Attempt::Settled(settled));
+        }
+        let entries = own.iter().map(|it| self.entry(it)).collect();
+        match trail.append_all(entries).await {
             Ok(_) => {
-                for it in &settled {
+                for it in own {
                     self.ledger.metrics.reconciled(it.finding);
                     tracing::info!(
                         call = it.case.outcome.call,

@@ -2,12 +2,15 @@
 //! share it.
 
 mod cut;
+mod failover;
 mod killed;
 mod proxy;
 mod records;
 mod replicas;
 mod rights;
 mod starting;
+mod unresolved;
+mod upkeep;
 
 use std::{
     fs::Permissions,
@@ -25,7 +28,7 @@ use tonic::Request;
 
 use crate::support::{
     gateway::{Answer, Client, records},
-    postgres::{PASSWORD, Postgres},
+    postgres::{PASSWORD, Postgres, SUPERUSER},
     serve::{Gateway, POLICY, Setup},
     served::MAIN,
     upstreams::{Place, Upstreams},
@@ -69,8 +72,13 @@ impl Stage {
     }
 
     async fn with(postgres: Postgres) -> Self {
+        Self::configured(postgres, "").await
+    }
+
+    /// With these settings of `[server]`.
+    async fn configured(postgres: Postgres, server: &str) -> Self {
         let upstreams = Upstreams::start(vec![Place::new(&DATADOG, MAIN)]).await;
-        let setup = Setup::new("", &upstreams.config).await;
+        let setup = Setup::new(server, &upstreams.config).await;
         setup.write("policy.toml", &format!("{POLICY}{OWNER}"));
         let password = setup.write("password", PASSWORD);
         std::fs::set_permissions(password, Permissions::from_mode(0o600)).unwrap();
@@ -106,19 +114,25 @@ impl Stage {
     /// Checks all trees of the trail, with the public keys of these origins.
     #[track_caller]
     fn verified(&self, origins: &[&str]) {
+        let output = self.verify(origins, &[]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{printed}{told}");
+    }
+
+    /// The same with further arguments, and what comes of it.
+    fn verify(&self, origins: &[&str], more: &[&str]) -> Output {
         let pem = self.setup.folder.path().join("signing.pem");
-        let config = self.replica(origins[0]);
+        let config = self.replica("verifier");
         let mut arguments = ["audit", "verify", "--config"].map(str::to_owned).to_vec();
         arguments.push(config.to_str().unwrap().to_owned());
         for origin in origins {
             let signer = note::Signer::load(&pem, origin).unwrap();
             arguments.extend(["--key".to_owned(), signer.verifier().to_string()]);
         }
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let output = keygate(&arguments);
-        let printed = String::from_utf8(output.stdout).unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{printed}{told}");
+        let arguments = arguments.iter().map(String::as_str);
+        let arguments: Vec<_> = arguments.chain(more.iter().copied()).collect();
+        keygate(&arguments)
     }
 
     fn token(&self) -> String {

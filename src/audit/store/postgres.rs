@@ -31,6 +31,7 @@ mod connect;
 mod error;
 mod left;
 mod location;
+mod measure;
 mod schema;
 mod session;
 mod text;
@@ -39,6 +40,8 @@ mod writing;
 
 pub use error::{Error, Kind as ErrorKind};
 pub use location::{Fault, Location, RECONNECT, TAKE_OVER};
+#[doc(hidden)]
+pub use measure::Measure;
 
 /// How long the lock of an origin is waited for when a process starts: one that was
 /// killed leaves a session behind, which ends when the server notices.

@@ -190,3 +190,38 @@ async fn a_record_that_cannot_be_read_does_not_hide_the_others() {
     let told = records[1].as_ref().unwrap_err().to_string();
     assert!(told.contains("record 1 of the audit trail"), "{told}");
 }
+
+#[tokio::test]
+async fn records_of_a_time_are_found_in_whatever_order_they_were_written() {
+    let folder = Folder::new();
+    let trail = folder.open();
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    // calls at once: whoever is recorded first need not have begun first
+    for seconds in [1000, 1002, 1001, 9002, 9001, 9002] {
+        let mut record = trail.record(Kind::Denied, &seconds.to_string());
+        record.time = record::timestamp(at(seconds));
+        trail.append(record).await.unwrap();
+    }
+    let reader = Reader::open(&folder.settings()).unwrap();
+    let find = |since, until| {
+        let filter = Filter {
+            since: Some(at(since)),
+            until: Some(at(until)),
+            ..Filter::default()
+        };
+        let records = reader.records(Query {
+            filter,
+            order: Order::Oldest,
+            ..Query::default()
+        });
+        let calls = records.map(|it| it.unwrap().record.call);
+        calls.collect::<Vec<_>>()
+    };
+    assert_eq!(find(0, 5000), ["1000", "1002", "1001"]);
+    assert_eq!(find(1001, 5000), ["1002", "1001"]);
+    assert_eq!(find(5000, 10_000), ["9002", "9001", "9002"]);
+    assert_eq!(find(9001, 9002), ["9001"]);
+    let pruning = reader.pruning(at(10_000), None).unwrap();
+    assert_eq!(pruning.pruned.unwrap().records, 6);
+    trail.close().await.unwrap();
+}

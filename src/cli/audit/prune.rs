@@ -2,10 +2,9 @@
 
 use super::{source::Source, time};
 use crate::{
-    audit::{self, Mandate, Trail},
+    audit::Mandate,
     cli::{Error, Exit, Result, output, serve::runtime},
     clock::{Clock, rfc3339},
-    random::Random,
 };
 
 /// Remove what old records say, and keep the proof that they were there
@@ -15,7 +14,8 @@ use crate::{
 /// key stays known. A record says what was removed, when and by whom.
 ///
 /// A trail has one writer: while a gateway runs, set `retention = "400d"` in
-/// `[audit]` instead, which it follows without a restart.
+/// `[audit]` instead, which it follows without a restart. In PostgreSQL it has one for
+/// each `audit.origin`: with one that no gateway has, this works beside them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,8 +42,8 @@ impl Prune {
         let pruning = if self.dry_run {
             self.source.reader()?.pruning(before, None)?
         } else {
-            let settings = self.source.settings_to_write()?;
-            let trail = Trail::open(&settings, clock, Random::system()).map_err(in_use)?;
+            let instead = "set `retention` in its `[audit]`, which it follows at once, or ";
+            let trail = self.source.open(clock, instead)?;
             let mandate = Mandate {
                 caller: super::user(),
                 rule: format!("keygate audit prune --before {}", rfc3339(before)),
@@ -74,20 +74,5 @@ impl Prune {
             );
         }
         output::print(&told)
-    }
-}
-
-/// Says what to do if a gateway runs.
-fn in_use(error: audit::Error) -> Error {
-    match error {
-        audit::Error::InUse { path } => Error::new(
-            Exit::Unavailable,
-            anyhow::anyhow!(
-                "{}: a gateway is writing to this audit trail, and a trail has one writer: \
-                 set `retention` in its `[audit]`, which it follows at once, or stop it first",
-                path.display()
-            ),
-        ),
-        error => error.into(),
     }
 }

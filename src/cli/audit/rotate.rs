@@ -2,17 +2,17 @@
 
 use super::source::Source;
 use crate::{
-    audit::{Mandate, Trail},
+    audit::Mandate,
     cli::{Result, output, serve::runtime},
     clock::Clock,
-    random::Random,
 };
 
 /// Make a new key for fingerprints
 ///
 /// From the gateway's next start on, fingerprints are made with it. Older keys are
 /// kept, so that `audit list --secret` finds old records as before. The gateway has
-/// to be stopped: a trail has one writer.
+/// to be stopped: a trail has one writer. In PostgreSQL it has one for each
+/// `audit.origin`: with one that no gateway has, this works beside them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +24,7 @@ pub(super) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(&self) -> Result {
-        let settings = self.source.settings_to_write()?;
-        let trail = Trail::open(&settings, Clock::system(), Random::system())?;
+        let trail = self.source.open(Clock::system(), "")?;
         let mandate = Mandate {
             caller: super::user(),
             rule: "keygate audit rotate-fingerprint-key".to_owned(),

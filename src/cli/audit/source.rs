@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    audit::{self, Reader},
+    audit::{self, Reader, Trail, postgres},
     cli::{Error, Exit},
+    clock::Clock,
     config,
+    random::Random,
 };
 
 /// Which trail.
@@ -40,11 +42,41 @@ impl Source {
         }
     }
 
-    /// The trail, to be written: a file under the origin that it was begun with, if
-    /// it is there.
-    pub(super) fn settings_to_write(&self) -> Result<audit::Settings, Error> {
+    /// Opens the trail to write to it. If a gateway does, it is told what can be done
+    /// instead.
+    pub(super) fn open(&self, clock: Clock, instead: &str) -> Result<Trail, Error> {
+        let settings = self.settings_to_write()?;
+        let trail = Trail::open(&settings, clock, Random::system());
+        let in_use = |message: String| Error::new(Exit::Unavailable, anyhow::anyhow!(message));
+        trail.map_err(|error| match &error {
+            audit::Error::InUse { path } => in_use(format!(
+                "{}: a gateway is writing to this audit trail, and a trail has one writer: \
+                 {instead}stop it first",
+                path.display()
+            )),
+            audit::Error::Postgres(it) => match it.kind() {
+                postgres::ErrorKind::InUse { origin } => in_use(format!(
+                    "a gateway is writing as `{origin}`, and a name has one writer: {instead}run \
+                     this with a configuration whose `audit.origin` nobody else has"
+                )),
+                _ => error.into(),
+            },
+            _ => error.into(),
+        })
+    }
+
+    /// Where the trail is, to be written: a file under the origin that it was begun
+    /// with, if it is there.
+    fn settings_to_write(&self) -> Result<audit::Settings, Error> {
         let mut settings = self.settings()?;
         if settings.store.path().is_none() {
+            if self.store.is_some() {
+                let fault = anyhow::anyhow!(
+                    "--store does not say who writes, and replicas are told apart by that: use \
+                     --config, with a file that names `audit.origin`"
+                );
+                return Err(Error::new(Exit::Usage, fault));
+            }
             return Ok(settings);
         }
         let origins = Reader::open(&settings)?.origins()?;

@@ -72,7 +72,7 @@ impl Load {
 }
 
 /// Waits until a gateway tells that it serves, or that it does not.
-async fn becomes(gateway: &Gateway, serving: bool) {
+pub(super) async fn becomes(gateway: &Gateway, serving: bool) {
     let http = Http::new(gateway.http.clone(), Vec::new());
     let channel = Endpoint::try_from(format!("http://{}", gateway.grpc)).unwrap();
     let mut health = HealthClient::new(channel.connect_lazy());

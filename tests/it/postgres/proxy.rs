@@ -1,6 +1,8 @@
 //! Between a gateway and PostgreSQL: connections that can be cut at will.
 
 use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -15,6 +17,9 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 use tokio_util::sync::CancellationToken;
+
+/// The name of the socket in a server's folder.
+const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Where the next commit is cut.
 const NOWHERE: u8 = 0;
@@ -31,7 +36,7 @@ pub(super) struct Proxy {
 }
 
 struct State {
-    server: PathBuf,
+    server: Mutex<PathBuf>,
     cut_commit: AtomicU8,
     /// How many commits were cut.
     cut: AtomicUsize,
@@ -49,9 +54,14 @@ impl Proxy {
     /// Before the server whose socket is in this folder.
     pub(super) fn start(server: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let socket = folder.path().join(SOCKET);
+        let listener = UnixListener::bind(&socket).unwrap();
+        // a server that follows another comes here as somebody else
+        for (path, mode) in [(folder.path(), 0o755), (&*socket, 0o777)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
         let state = Arc::new(State {
-            server: server.join(".s.PGSQL.5432"),
+            server: Mutex::new(server.join(SOCKET)),
             cut_commit: AtomicU8::new(NOWHERE),
             cut: AtomicUsize::new(0),
             open: Mutex::new(Some(CancellationToken::new())),
@@ -79,7 +89,19 @@ impl Proxy {
     /// The URL of the server's with this socket instead.
     pub(super) fn url(&self, url: &str, server: &Path) -> String {
         let encode = |path: &Path| path.to_str().unwrap().replace('/', "%2F");
-        url.replace(&encode(server), &encode(self.folder.path()))
+        url.replace(&encode(server), &encode(self.socket()))
+    }
+
+    /// The folder of its socket.
+    pub(super) fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Cuts all connections, and has others lead to another server.
+    pub(super) fn lead_to(&self, server: &Path) {
+        self.close();
+        *self.state.server.lock().unwrap() = server.join(SOCKET);
+        self.open();
     }
 
     /// Cuts the connection of the next commit, before the server has it.
@@ -112,7 +134,8 @@ impl Proxy {
 
 /// Carries bytes both ways, until either end goes or a commit is cut.
 async fn connection(mut client: UnixStream, state: &State) {
-    let Ok(mut server) = UnixStream::connect(&state.server).await else {
+    let server = state.server.lock().unwrap().clone();
+    let Ok(mut server) = UnixStream::connect(server).await else {
         return;
     };
     let (mut sent, mut answered) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);

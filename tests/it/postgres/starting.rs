@@ -1,10 +1,7 @@
 //! How a gateway starts on a database, or says why it does not.
 
 use super::*;
-use crate::support::{
-    postgres::SUPERUSER,
-    tls::{Authority, NAME},
-};
+use crate::support::tls::{Authority, NAME};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_the_way_is_told_with_what_to_do() {

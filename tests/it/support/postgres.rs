@@ -83,19 +83,47 @@ impl Postgres {
         panic!("no port: {}", it.logged());
     }
 
-    fn new() -> Self {
+    /// A copy that follows it, without its commits waiting for that, by the server
+    /// whose socket is in this folder. It is stopped for as long as it is copied.
+    pub(crate) async fn standby(&mut self, leader: &Path) -> Self {
+        self.stop();
+        let mut it = Self::in_folder();
+        run(Command::new("cp")
+            .args(["-a", "--"])
+            .args([self.data(), it.data()]));
+        let signal = it.data().join("standby.signal");
+        fs::write(&signal, "").unwrap();
+        give_away(&signal);
+        let leader = leader.display();
+        it.settings.push(format!(
+            "primary_conninfo=host={leader} user={SUPERUSER} password={PASSWORD}"
+        ));
+        // one that was cut off asks again soon
+        it.settings
+            .push("wal_retrieve_retry_interval=50ms".to_owned());
+        self.start_again().await;
+        it.process = Some(it.spawn(&[]));
+        it.ready().await.unwrap();
+        it
+    }
+
+    fn in_folder() -> Self {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         give_away(folder.path());
-        let password = folder.path().join("password");
-        fs::write(&password, PASSWORD).unwrap();
-        give_away(&password);
-        let it = Self {
+        Self {
             programs: programs::within_reach(folder.path(), is_root()),
             folder,
             port: None,
             settings: Vec::new(),
             process: None,
-        };
+        }
+    }
+
+    fn new() -> Self {
+        let it = Self::in_folder();
+        let password = it.folder.path().join("password");
+        fs::write(&password, PASSWORD).unwrap();
+        give_away(&password);
         run(it
             .program("initdb")
             .args(["--no-sync", "--no-instructions", "--locale=C"])

@@ -221,6 +221,20 @@ impl store::View for View {
         self.kept(sql, &[&of])
     }
 
+    fn still_unresolved(&self, of: &str, at: &[Position]) -> Result<Vec<Position>, audit::Error> {
+        let sql = "SELECT position FROM keygate.unresolved
+             WHERE origin = $1 AND position = ANY($2)";
+        let at: Vec<_> = at.iter().map(|it| it.0.cast_signed()).collect();
+        let rows = self.query(sql, &[&of, &at])?;
+        Ok(rows.iter().map(|row| position(row, 0)).collect())
+    }
+
+    fn take_turn(&self) -> Result<bool, audit::Error> {
+        let sql = "SELECT pg_try_advisory_lock(hashtextextended('keygate upkeep', 0))";
+        let rows = self.query(sql, &[])?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+
     fn freeze(&self) -> Result<(), audit::Error> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
              SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -264,8 +278,8 @@ impl store::View for View {
         let sql = format!(
             "SELECT position, origin, leaf_index, leaf, body FROM keygate.records
              WHERE body IS NOT NULL AND position > $1 AND time < $2
-                 AND position <= coalesce((SELECT position FROM keygate.records WHERE time < $3
-                     ORDER BY time DESC LIMIT 1), -1)
+                 AND position < coalesce((SELECT position FROM keygate.records WHERE time >= $3
+                     ORDER BY time LIMIT 1), 9223372036854775807)
                  AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
              ORDER BY position LIMIT {limit}"
         );

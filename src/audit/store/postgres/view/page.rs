@@ -57,20 +57,21 @@ pub(super) fn page(filter: &Filter, order: Order, after: Option<Position>, limit
             page.and(condition, kept(value).into_owned());
         }
     }
-    // positions and times run in one direction, but for a little disorder
+    // positions and times run in one direction, but for a little disorder: what is
+    // older or newer by more than that is surely before or behind
     if let Some(since) = filter.since {
         let since = record::nanoseconds_of(since).saturating_sub(DISORDER_NS);
         page.and(
-            "position >= coalesce((SELECT position FROM keygate.records WHERE time >= ?
-                 ORDER BY time LIMIT 1), 9223372036854775807)",
+            "position > coalesce((SELECT position FROM keygate.records WHERE time < ?
+                 ORDER BY time DESC LIMIT 1), -1)",
             since,
         );
     }
     if let Some(until) = filter.until {
         let until = record::nanoseconds_of(until).saturating_add(DISORDER_NS);
         page.and(
-            "position <= coalesce((SELECT position FROM keygate.records WHERE time < ?
-                 ORDER BY time DESC LIMIT 1), -1)",
+            "position < coalesce((SELECT position FROM keygate.records WHERE time >= ?
+                 ORDER BY time LIMIT 1), 9223372036854775807)",
             until,
         );
     }
