@@ -12,6 +12,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use self::terms::Indexed;
 use super::{
     Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Location, Order, Outcome, Owner,
     Position, Projection, Record, Settings,
@@ -23,6 +24,7 @@ use crate::{clock::Clock, random::Random};
 
 pub mod postgres;
 pub(super) mod sqlite;
+pub(super) mod terms;
 
 /// A trail that is open for writing.
 pub(super) trait Store: fmt::Debug + Send {
@@ -206,20 +208,6 @@ impl Row {
         let record = &self.record;
         Step::of(record.kind, record.effect.as_deref(), record.outcome)
     }
-
-    pub(super) fn resource_id(&self) -> Option<&str> {
-        self.record.resource.as_ref()?.id.as_deref()
-    }
-
-    pub(super) fn subject(&self) -> Option<&str> {
-        Some(&self.record.caller.as_ref()?.subject)
-    }
-
-    /// The request's id, where it is not the call's as well.
-    pub(super) fn request_id(&self) -> Option<&str> {
-        let request_id = self.record.request_id.as_deref();
-        request_id.filter(|it| *it != self.record.call)
-    }
 }
 
 impl Batch {
@@ -356,8 +344,11 @@ pub(super) trait View: fmt::Debug + Send {
     /// Every key and its maker, as they are kept beside the records.
     fn keys(&self) -> Result<Vec<KeptKey>, Error>;
 
-    /// Hands over every fingerprint that is kept to find records by.
-    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), Error>;
+    /// Which terms are kept apart from the records.
+    fn indexed(&self) -> Result<Indexed, Error>;
+
+    /// Hands over every term that is kept apart, with its kind and its record.
+    fn terms(&self, each: &mut dyn FnMut(char, &str, Position)) -> Result<(), Error>;
 
     /// The intents that are kept as open ones: their calls and positions.
     fn open(&self) -> Result<Vec<(String, Position)>, Error>;

@@ -155,7 +155,7 @@ pub fn verify(
         said.join().map_err(|_| Error::ThreadEnded)
     })?;
     let (beside, mut said) = beside;
-    beside.finish(&reading.fingerprints()?, &mut said);
+    beside.finish(&reading.terms()?, &mut said);
     report.findings.append(&mut said.findings);
     report.untold += said.untold;
     // the first record first; what is about none comes last

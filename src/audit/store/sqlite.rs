@@ -12,8 +12,8 @@ use std::{
 use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, config::DbConfig, params};
 use zeroize::Zeroizing;
 
-use self::{files::Watched, room::Room, view::View};
-use super::{Batch, Debt, Removal, Row, SPAN, Span, Step, Store};
+use self::{files::Watched, room::Room, terms::Pending, view::View};
+use super::{Batch, Columns, Debt, Removal, Row, SPAN, Span, Step, Store};
 use crate::{
     audit::{Error, Fingerprinter, Position, Projection, Record},
     random::Random,
@@ -22,6 +22,7 @@ use crate::{
 pub(in crate::audit) mod files;
 mod room;
 pub(super) mod schema;
+mod terms;
 pub(super) mod view;
 
 /// From how many pages of the log on they are moved into the file.
@@ -40,6 +41,8 @@ pub(in crate::audit) struct Sqlite {
     /// The pages of the log that are used.
     log: u64,
     room: Room,
+    /// What is not to be found by its terms yet.
+    pending: Pending,
     _lock: File,
 }
 
@@ -77,16 +80,47 @@ impl Sqlite {
         let room = Room::new(&path, page.into())?;
         // SQLite syncs the log's name too, and does not tell if that fails
         files::sync_name(&files::with_suffix(&path, "-wal"))?;
+        let pending = Pending::open(&connection).map_err(Error::database(&path, "read"))?;
         let mut own = Self {
             connection,
             path,
             watched,
             log: 0,
             room,
+            pending,
             _lock: lock,
         };
         own.log = own.checkpoint("NOOP")?;
+        while own.write_run(Debt::default())? {
+            own.move_log()?;
+            let pending = Pending::open(&own.connection);
+            own.pending = pending.map_err(Error::database(&own.path, "read"))?;
+        }
         Ok(own)
+    }
+
+    /// Writes the first run of terms, if it is whole.
+    fn write_run(&mut self, debt: Debt) -> Result<bool, Error> {
+        let Some(run) = self.pending.whole() else {
+            return Ok(false);
+        };
+        let pages = self.room.pages_of(run.bytes());
+        self.room.reserve(self.log, pages, debt)?;
+        let written = Error::database(&self.path, "written");
+        let transaction = self.connection.transaction().map_err(&written)?;
+        run.write(&transaction).map_err(&written)?;
+        transaction.commit().map_err(&written)?;
+        self.pending.done();
+        self.log = self.checkpoint("NOOP")?;
+        Ok(true)
+    }
+
+    /// Moves the log into the file, if it is long.
+    fn move_log(&mut self) -> Result<(), Error> {
+        if self.log >= LOG {
+            self.log = self.checkpoint("PASSIVE")?;
+        }
+        Ok(())
     }
 
     /// Moves the log into the file as far as this mode says. How many pages the log
@@ -183,24 +217,24 @@ impl Store for Sqlite {
         // After the commit: what went into a file that is gone is not on disk.
         self.watched.check()?;
         self.log = self.checkpoint("NOOP")?;
+        self.pending.written(&batch.rows);
+        for removal in &batch.removals {
+            self.pending.forget(removal.position.0);
+        }
         Ok(Position(
             batch.tree.size() - batch.rows.len().try_into().unwrap_or(u64::MAX),
         ))
     }
 
     fn tidy(&mut self, debt: Debt) -> Result<(), Error> {
-        if self.log >= LOG {
-            match self.checkpoint("PASSIVE") {
-                Ok(pages) => self.log = pages,
-                // it stays in the log, which has its room
-                Err(error) if error.is_full() => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the log can't be moved"
-                    );
-                }
-                Err(error) => return Err(error),
+        let tidied = self.write_run(debt).and_then(|_| self.move_log());
+        match tidied {
+            // what is not tidied is found all the same, and the log has its room
+            Err(error) if error.is_full() => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the trail can't be tidied");
             }
+            tidied => tidied?,
         }
         self.room.reserve(self.log, 0, debt)
     }
@@ -331,24 +365,34 @@ fn span(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
 
 fn remove(transaction: &Transaction<'_>, removal: &Removal) -> rusqlite::Result<()> {
     let position = removal.position.0.cast_signed();
+    let sql = "SELECT call, request_id, subject, resource_id FROM records WHERE position = ?1";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut rows = statement.query([position])?;
+    if let Some(row) = rows.next()? {
+        let text = |at: usize| row.get_ref(at).map(|it| it.as_str().ok());
+        let columns = Columns {
+            time: 0,
+            call: text(0)?.unwrap_or_default(),
+            request_id: text(1)?,
+            kind: "",
+            subject: text(2)?,
+            resource_id: text(3)?,
+        };
+        let fingerprints = removal.fingerprints.iter();
+        terms::remove(transaction, removal.position.0, columns, fingerprints)?;
+    }
     transaction
         .prepare_cached(
             "UPDATE records SET body = NULL, request_id = NULL, subject = NULL, resource_id = NULL
              WHERE position = ?1",
         )?
-        .execute([position])?;
-    for fingerprint in &removal.fingerprints {
-        transaction
-            .prepare_cached("DELETE FROM fingerprints WHERE fingerprint = ?1 AND position = ?2")?
-            .execute(params![fingerprint.to_string(), position])?;
-    }
-    Ok(())
+        .execute([position])
+        .map(drop)
 }
 
 /// What is run for each record.
 struct Statements<'a> {
     record: CachedStatement<'a>,
-    fingerprint: CachedStatement<'a>,
     opens: CachedStatement<'a>,
     ends: CachedStatement<'a>,
     unresolved: CachedStatement<'a>,
@@ -365,9 +409,6 @@ impl<'a> Statements<'a> {
                 "INSERT INTO records
                      (position, leaf, time, call, request_id, kind, subject, resource_id, body)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?,
-            fingerprint: prepare(
-                "INSERT OR IGNORE INTO fingerprints (fingerprint, position) VALUES (?1, ?2)",
             )?,
             opens: prepare("INSERT INTO open_intents (call, position) VALUES (?1, ?2)")?,
             ends: prepare("DELETE FROM open_intents WHERE call = ?1")?,
@@ -390,22 +431,18 @@ impl<'a> Statements<'a> {
 
     fn insert(&mut self, row: &Row) -> rusqlite::Result<()> {
         let position = row.index.cast_signed();
-        let said = &row.record;
+        let (said, columns) = (&row.record, row.columns());
         self.record.execute(params![
             position,
             row.leaf.0,
-            row.time,
-            said.call,
-            row.request_id(),
-            said.kind.name(),
-            row.subject(),
-            row.resource_id(),
+            columns.time,
+            columns.call,
+            columns.request_id,
+            columns.kind,
+            columns.subject,
+            columns.resource_id,
             row.body,
         ])?;
-        for fingerprint in &said.fingerprints {
-            let values = params![fingerprint.to_string(), position];
-            self.fingerprint.execute(values)?;
-        }
         let step = row.step();
         match step {
             Step::Opens => self.opens.execute(params![said.call, position])?,

@@ -12,10 +12,13 @@ use std::{
 use super::{Report, reading::Begun, said::Said};
 use crate::audit::{
     Kind, Position,
-    store::{KeptKey, Leaf, Span, Step},
+    store::{
+        KeptKey, Leaf, Span, Step,
+        terms::{FINGERPRINT, Indexed},
+    },
 };
 
-/// A sum over fingerprints in any order. Two are the same if the same were added,
+/// A sum over terms in any order. Two are the same if the same were added,
 /// as nobody knows beforehand how they are hashed.
 #[derive(Clone, Debug)]
 pub(super) struct Sum {
@@ -33,9 +36,9 @@ impl Sum {
         }
     }
 
-    pub(super) fn add(&mut self, fingerprint: &str, position: Position) {
+    pub(super) fn add(&mut self, kind: char, term: &str, position: Position) {
         for (sum, hasher) in self.sum.iter_mut().zip(&self.hashers) {
-            *sum = sum.wrapping_add(hasher.hash_one((fingerprint, position)));
+            *sum = sum.wrapping_add(hasher.hash_one((kind, term, position)));
         }
         self.count += 1;
     }
@@ -56,7 +59,8 @@ pub(super) struct Beside {
     /// of a replica that another one has ended for.
     ended: HashSet<String>,
     settled: HashSet<String>,
-    fingerprints: Sum,
+    indexed: Indexed,
+    terms: Sum,
     kept_spans: Option<Vec<Span>>,
     spans: BTreeMap<u64, Span>,
     /// The ids of all records, hashed as nobody knows beforehand: none may come twice.
@@ -78,7 +82,8 @@ impl Beside {
             unresolved: HashMap::new(),
             ended: HashSet::new(),
             settled: HashSet::new(),
-            fingerprints: begun.fingerprints.clone(),
+            indexed: begun.indexed,
+            terms: begun.terms.clone(),
             kept_spans: begun.spans.clone(),
             spans: BTreeMap::new(),
             ids: HashSet::new(),
@@ -114,8 +119,19 @@ impl Beside {
                 find("a key is kept as somebody's own by this record, which does not say so");
             }
         }
-        for fingerprint in said.fingerprints.iter().collect::<BTreeSet<_>>() {
-            self.fingerprints.add(fingerprint, leaf.position);
+        let is_indexed = match self.indexed {
+            Indexed::Fingerprints => true,
+            Indexed::Before(end) => leaf.position.0 < end,
+        };
+        if is_indexed {
+            for fingerprint in said.fingerprints.iter().collect::<BTreeSet<_>>() {
+                self.terms.add(FINGERPRINT, fingerprint, leaf.position);
+            }
+        }
+        if is_indexed && self.indexed != Indexed::Fingerprints {
+            for (kind, term) in leaf.columns.terms() {
+                self.terms.add(kind, term, leaf.position);
+            }
         }
         if !self.ids.insert(self.hasher.hash_one(&*said.id)) {
             find("this record is there twice");
@@ -151,7 +167,7 @@ impl Beside {
         }
     }
 
-    pub(super) fn finish(self, fingerprints: &Sum, report: &mut Report) {
+    pub(super) fn finish(self, terms: &Sum, report: &mut Report) {
         const WHERE: &str = "beside the records";
         let mut left: Vec<_> = self.keys.into_keys().collect();
         left.sort_unstable();
@@ -180,8 +196,8 @@ impl Beside {
             let what = "the times that records are found by are not those of the records";
             report.find(WHERE, None, what);
         }
-        if !self.fingerprints.is(fingerprints) {
-            let what = "the fingerprints that records are found by are not those in the records";
+        if !self.terms.is(terms) {
+            let what = "the terms that records are found by are not those in the records";
             report.find(WHERE, None, what);
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use super::beside::Sum;
 use crate::audit::{
     Error, Position, Settings,
-    store::{self, Columns, KeptKey, Leaf, Span, View},
+    store::{self, Columns, KeptKey, Leaf, Span, View, terms::Indexed},
     tree::{Hash, STORED_HEIGHT},
 };
 
@@ -28,8 +28,8 @@ enum Item {
     Records(Chunk),
     /// The tree was read; its stored subtrees, by their level from 1 on.
     Subtrees(Vec<Vec<Hash>>),
-    /// All fingerprints that are kept.
-    Fingerprints(Sum),
+    /// All terms that are kept apart.
+    Terms(Sum),
 }
 
 /// What is known before the first record is read.
@@ -39,8 +39,10 @@ pub(super) struct Begun {
     pub(super) open: Vec<(String, Position)>,
     pub(super) unresolved: Vec<Position>,
     pub(super) spans: Option<Vec<Span>>,
-    /// A sum of nothing, to add the fingerprints in records to.
-    pub(super) fingerprints: Sum,
+    /// Which terms are kept apart.
+    pub(super) indexed: Indexed,
+    /// A sum of nothing, to add those of records to.
+    pub(super) terms: Sum,
 }
 
 /// A tree as the store tells of it.
@@ -107,13 +109,13 @@ impl Reading {
         self.subtrees.take().unwrap_or_default()
     }
 
-    /// All fingerprints that are kept; the last that there is.
-    pub(super) fn fingerprints(self) -> Result<Sum, Error> {
+    /// All terms that are kept apart; the last that there is.
+    pub(super) fn terms(self) -> Result<Sum, Error> {
         let item = self.next()?;
         // it has nothing left to do, and its panic would have been an error above
         let _ = self.thread.join();
         match item {
-            Item::Fingerprints(sum) => Ok(sum),
+            Item::Terms(sum) => Ok(sum),
             _ => Err(Error::ThreadEnded),
         }
     }
@@ -143,7 +145,8 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
         open: view.open()?,
         unresolved: unresolved.iter().map(|it| it.position).collect(),
         spans: view.spans()?,
-        fingerprints: sum.clone(),
+        indexed: view.indexed()?,
+        terms: sum.clone(),
     }));
     for origin in &origins {
         let mut chunk = Chunk::default();
@@ -170,8 +173,8 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
         hand(Item::Subtrees(levels));
     }
     let mut kept = sum;
-    view.fingerprints(&mut |fingerprint, position| kept.add(fingerprint, position))?;
-    hand(Item::Fingerprints(kept));
+    view.terms(&mut |kind, term, position| kept.add(kind, term, position))?;
+    hand(Item::Terms(kept));
     Ok(())
 }
 

@@ -23,7 +23,10 @@ use crate::audit::{
     self, Filter, Fingerprinter, Order, Owner, Position, Record,
     fingerprint::VersionedKey,
     record,
-    store::{self, Columns, Kept, KeptKey, Leaf, Place},
+    store::{
+        self, Columns, Kept, KeptKey, Leaf, Place,
+        terms::{FINGERPRINT, Indexed},
+    },
     tree::Hash,
 };
 
@@ -404,14 +407,18 @@ impl store::View for View {
         Ok(keys.collect())
     }
 
-    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), audit::Error> {
+    fn indexed(&self) -> Result<Indexed, audit::Error> {
+        Ok(Indexed::Fingerprints)
+    }
+
+    fn terms(&self, each: &mut dyn FnMut(char, &str, Position)) -> Result<(), audit::Error> {
         let sql = "SELECT fingerprint, position FROM keygate.fingerprints
              WHERE (fingerprint, position) > ($1, $2) ORDER BY fingerprint, position LIMIT $3";
         let (mut last, mut at) = (String::new(), -1_i64);
         loop {
             let rows = self.query(sql, &[&last, &at, &SCAN])?;
             for row in &rows {
-                each(row.get(0), position(row, 1));
+                each(FINGERPRINT, row.get(0), position(row, 1));
             }
             let Some(row) = rows.last() else {
                 return Ok(());

@@ -92,12 +92,17 @@ impl Room {
 
     /// How many pages of the log a batch may fill.
     pub(super) fn pages(&self, batch: &Batch) -> u64 {
-        let records = batch.rows.iter().map(|it| {
-            let texts = it.record.fingerprints.len() + it.projections.len();
-            PAGES + texts as u64 + self.filled(it.body.len() as u64)
-        });
+        let records = batch
+            .rows
+            .iter()
+            .map(|it| PAGES + it.projections.len() as u64 + self.filled(it.body.len() as u64));
         let beside = batch.subtrees.len() + batch.checkpoints.len() + 1;
         records.sum::<u64>() + beside as u64 + PAGES * batch.removals.len() as u64
+    }
+
+    /// How many pages so many bytes may fill in a table of their own.
+    pub(super) fn pages_of(&self, bytes: u64) -> u64 {
+        2 * self.filled(bytes) + PAGES
     }
 
     /// How many pages the outcomes may fill that are still to come.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::terms::RUN;
 use crate::audit::{
     Error, Record, record,
     tree::{Frontier, Hash},
@@ -23,8 +24,9 @@ const APPLICATION: i64 = 0x6b67_6174;
 /// complete subtrees of 256 to the power of `level` leaves). `checkpoints` holds
 /// the signed notes that were sent out.
 ///
-/// Each index is another page that every small commit writes. So a `request_id` is
-/// kept where it is not the call's id, and times by `spans` of 256 records.
+/// No record has an index of its own to be written with it: `spans` tell the times
+/// of 256 records, and `terms` come in `runs` (see [`terms`](super::terms)). A
+/// `request_id` is kept where it is not the call's id.
 const TABLES: &str = "
     CREATE TABLE meta (
         name TEXT PRIMARY KEY,
@@ -40,15 +42,6 @@ const TABLES: &str = "
         subject TEXT,
         resource_id TEXT,
         body BLOB
-    ) STRICT;
-    CREATE INDEX records_call ON records (call);
-    CREATE INDEX records_request_id ON records (request_id) WHERE request_id IS NOT NULL;
-    CREATE INDEX records_subject ON records (subject) WHERE subject IS NOT NULL;
-    CREATE INDEX records_resource_id ON records (resource_id) WHERE resource_id IS NOT NULL;
-    CREATE TABLE spans (
-        number INTEGER PRIMARY KEY,
-        earliest INTEGER NOT NULL,
-        latest INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE subtrees (
         level INTEGER NOT NULL,
@@ -79,11 +72,6 @@ const TABLES: &str = "
         record TEXT PRIMARY KEY,
         position INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE fingerprints (
-        fingerprint TEXT NOT NULL,
-        position INTEGER NOT NULL,
-        PRIMARY KEY (fingerprint, position)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE fingerprint_keys (
         version INTEGER PRIMARY KEY,
         key BLOB NOT NULL
@@ -96,7 +84,7 @@ const ASIDE: &str = "
     ALTER TABLE records RENAME TO old_records;
     ALTER TABLE keys RENAME TO old_keys;
     ALTER TABLE open_intents RENAME TO old_open_intents;
-    ALTER TABLE fingerprints RENAME TO old_fingerprints;
+    DROP TABLE fingerprints;
     ALTER TABLE fingerprint_keys RENAME TO old_fingerprint_keys;
 ";
 
@@ -104,24 +92,40 @@ const ASIDE: &str = "
 const TAKEN_OVER: &str = "
     INSERT INTO keys SELECT upstream, type, id, issuer, subject, position, removed FROM old_keys;
     INSERT INTO open_intents SELECT call, position FROM old_open_intents;
-    INSERT INTO fingerprints SELECT fingerprint, position FROM old_fingerprints;
     INSERT INTO fingerprint_keys SELECT version, key FROM old_fingerprint_keys;
     DROP TABLE old_records;
     DROP TABLE old_keys;
     DROP TABLE old_open_intents;
-    DROP TABLE old_fingerprints;
     DROP TABLE old_fingerprint_keys;
 ";
 
-/// From version 3.
-const SLIMMER: &str = "
-    UPDATE records SET request_id = NULL WHERE request_id = call;
-    DROP INDEX records_time;
+/// What records are found by.
+const FOUND: &str = "
     CREATE TABLE spans (
         number INTEGER PRIMARY KEY,
         earliest INTEGER NOT NULL,
         latest INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE runs (
+        number INTEGER PRIMARY KEY
+    ) STRICT;
+    CREATE TABLE terms (
+        run INTEGER NOT NULL,
+        term TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (run, term, position)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// From version 3.
+const INDEXES: &str = "
+    UPDATE records SET request_id = NULL WHERE request_id = call;
+    DROP INDEX records_time;
+    DROP INDEX records_call;
+    DROP INDEX records_request_id;
+    DROP INDEX records_subject;
+    DROP INDEX records_resource_id;
+    DROP TABLE fingerprints;
 ";
 
 /// The times of the records that there are.
@@ -173,9 +177,14 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, origin: &str) ->
                 grow(&transaction)?;
                 transaction.execute_batch(TAKEN_OVER)?;
             }
-            _ => transaction.execute_batch(SLIMMER)?,
+            _ => transaction.execute_batch(INDEXES)?,
         }
+        transaction.execute_batch(FOUND)?;
         transaction.execute_batch(SPANS)?;
+        transaction.execute(
+            "INSERT INTO meta (name, value) VALUES ('run', ?1)",
+            [RUN.to_string()],
+        )?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()

@@ -9,12 +9,18 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params_from_iter};
 use zeroize::Zeroizing;
 
-use super::{BUSY, keep_log, schema};
+mod page;
+
+use self::page::{Asked, UNTIL};
+use super::{BUSY, keep_log, schema, terms};
 use crate::audit::{
     Error, Filter, Fingerprinter, Order, Owner, Position,
     fingerprint::VersionedKey,
     record,
-    store::{self, Columns, Kept, KeptKey, Leaf, Place, Span},
+    store::{
+        self, Columns, Kept, KeptKey, Leaf, Place, Span,
+        terms::{CALL, Indexed},
+    },
     tree::Hash,
 };
 
@@ -24,10 +30,6 @@ const UPKEEP: &str = "'pruned', 'rotated'";
 /// The calls of which nobody knows how they have ended.
 const UNSETTLED: &str = "SELECT call FROM open_intents
     UNION SELECT call FROM unresolved JOIN records USING (position)";
-
-/// Behind the last record that may be before a time.
-const UNTIL: &str = "coalesce(
-    (SELECT (number + 1) * 256 FROM spans WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)";
 
 /// A connection that can't change the trail.
 #[derive(Debug)]
@@ -138,65 +140,14 @@ impl store::View for View {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Kept>, Error> {
-        let (comparison, direction, start) = match order {
-            Order::Newest => ("<", "DESC", i64::MAX),
-            Order::Oldest => (">", "ASC", -1),
+        let origin = origin(&self.connection).map_err(self.read())?;
+        let asked = Asked {
+            filter,
+            order,
+            limit,
+            origin: &origin,
         };
-        let start = after.map_or(start, |it| it.0.cast_signed());
-        let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(start)];
-        let mut conditions = format!("body IS NOT NULL AND position {comparison} ?");
-        if !filter.kinds.is_empty() {
-            let marks = vec!["?"; filter.kinds.len()].join(", ");
-            conditions += &format!(" AND kind IN ({marks})");
-            for kind in &filter.kinds {
-                values.push(Box::new(kind.name()));
-            }
-        }
-        let subject = filter.subject.as_ref().filter(|it| !it.contains('*'));
-        let texts = [
-            ("call", filter.call.clone()),
-            ("subject", subject.cloned()),
-            ("resource_id", filter.resource_id.clone()),
-        ];
-        for (column, value) in texts {
-            if let Some(value) = value {
-                conditions += &format!(" AND {column} = ?");
-                values.push(Box::new(value));
-            }
-        }
-        if let Some(request_id) = &filter.request_id {
-            conditions += " AND position IN (
-                SELECT position FROM records WHERE request_id = ?
-                UNION ALL SELECT position FROM records WHERE call = ? AND request_id IS NULL)";
-            values.push(Box::new(request_id.clone()));
-            values.push(Box::new(request_id.clone()));
-        }
-        if let Some(since) = filter.since {
-            conditions += " AND time >= ? AND position >= coalesce(
-                (SELECT number * 256 FROM spans WHERE latest >= ? ORDER BY number LIMIT 1),
-                9223372036854775807)";
-            let since = record::nanoseconds_of(since);
-            values.extend([since, since].map(|it| Box::new(it) as _));
-        }
-        if let Some(until) = filter.until {
-            conditions += &format!(" AND time < ? AND position < {UNTIL}");
-            let until = record::nanoseconds_of(until);
-            values.extend([until, until].map(|it| Box::new(it) as _));
-        }
-        if let Some(fingerprints) = &filter.fingerprints {
-            let marks = vec!["?"; fingerprints.len()].join(", ");
-            conditions += &format!(
-                " AND position IN (SELECT position FROM fingerprints WHERE fingerprint IN ({marks}))"
-            );
-            for fingerprint in fingerprints {
-                values.push(Box::new(fingerprint.to_string()));
-            }
-        }
-        let sql = format!(
-            "SELECT position, leaf, body FROM records WHERE {conditions}
-             ORDER BY position {direction} LIMIT {limit}"
-        );
-        self.all_kept(&sql, values).map_err(self.read())
+        page::page(&self.connection, &asked, after).map_err(self.read())
     }
 
     fn unresolved(&self, _of: Option<&str>) -> Result<Vec<Kept>, Error> {
@@ -256,12 +207,17 @@ impl store::View for View {
     fn unsettled(&self, before: SystemTime) -> Result<u64, Error> {
         let sql = format!(
             "SELECT count(*) FROM records
-             WHERE body IS NOT NULL AND time < ?1 AND call IN ({UNSETTLED})"
+             WHERE body IS NOT NULL AND time < ?1 AND position IN (
+                 SELECT terms.position FROM ({UNSETTLED}) CROSS JOIN runs
+                     CROSS JOIN terms ON run = number AND term = '{CALL}' || call
+                 UNION SELECT position FROM records
+                     WHERE position >= ?2 AND call IN ({UNSETTLED}))"
         );
         let count = || -> rusqlite::Result<i64> {
             let before = record::nanoseconds_of(before);
+            let indexed = terms::indexed(&self.connection)?.cast_signed();
             let mut statement = self.connection.prepare_cached(&sql)?;
-            statement.query_row([before], |row| row.get(0))
+            statement.query_row([before, indexed], |row| row.get(0))
         };
         count().map(i64::cast_unsigned).map_err(self.read())
     }
@@ -375,14 +331,25 @@ impl store::View for View {
         keys().map_err(self.read())
     }
 
-    fn fingerprints(&self, each: &mut dyn FnMut(&str, Position)) -> Result<(), Error> {
+    fn indexed(&self) -> Result<Indexed, Error> {
+        let indexed = terms::indexed(&self.connection);
+        indexed.map(Indexed::Before).map_err(self.read())
+    }
+
+    fn terms(&self, each: &mut dyn FnMut(char, &str, Position)) -> Result<(), Error> {
         let mut scan = || -> rusqlite::Result<()> {
-            let sql = "SELECT fingerprint, position FROM fingerprints";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let mut rows = statement.query([])?;
+            // what a search does not meet where it looks is not kept
+            let mut statement = self.connection.prepare_cached(
+                "SELECT term, position FROM runs CROSS JOIN terms ON run = number
+                 WHERE position / ?1 = run",
+            )?;
+            let length = terms::length(&self.connection)?.cast_signed();
+            let mut rows = statement.query([length])?;
             while let Some(row) = rows.next()? {
-                let text = row.get_ref(0)?.as_str_or_null()?;
-                each(text.unwrap_or_default(), position(row.get(1)?));
+                let term = row.get_ref(0)?.as_str_or_null()?.unwrap_or_default();
+                let mut rest = term.chars();
+                let kind = rest.next().unwrap_or_default();
+                each(kind, rest.as_str(), position(row.get(1)?));
             }
             Ok(())
         };

@@ -45,8 +45,8 @@ impl<'a> Columns<'a> {
             all.calls.push(kept(&said.call));
             all.request_ids.push(said.request_id.as_deref().map(kept));
             all.kinds.push(said.kind.name());
-            all.subjects.push(row.subject().map(kept));
-            all.resource_ids.push(row.resource_id().map(kept));
+            all.subjects.push(row.columns().subject.map(kept));
+            all.resource_ids.push(row.columns().resource_id.map(kept));
             all.bodies.push(&row.body);
             for fingerprint in &said.fingerprints {
                 all.fingerprints.0.push(fingerprint.to_string());
