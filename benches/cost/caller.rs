@@ -16,6 +16,10 @@ use tokio::net::TcpStream;
 
 use super::servers::Server;
 
+/// How many keys are read, one after the other.
+const KEYS: usize = 1000;
+const STRIDE: usize = 387;
+
 /// What is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -42,11 +46,12 @@ impl Kind {
         }
     }
 
-    fn frame(self) -> Bytes {
+    /// A call of the key with this number.
+    fn frame(self, number: usize) -> Bytes {
         let message = match self {
             Self::Read => GetApiKeyRequest {
                 site: 1,
-                api_key_id: "6f8f7a0e-5b3c-4e55-9c1d-000000000000".to_owned(),
+                api_key_id: format!("6f8f7a0e-5b3c-4e55-9c1d-{number:012x}"),
                 ..Default::default()
             }
             .encode_to_vec(),
@@ -79,7 +84,9 @@ pub(crate) struct Caller<'a> {
     server: &'a Server,
     connections: Vec<SendRequest<Bytes>>,
     request: Request<()>,
-    frame: Bytes,
+    /// One for each key; which is next.
+    frames: Vec<Bytes>,
+    next: Cell<usize>,
     clock: Clock,
 }
 
@@ -107,7 +114,8 @@ impl<'a> Caller<'a> {
             server,
             connections: all,
             request: request.body(()).unwrap(),
-            frame: kind.frame(),
+            frames: (0..KEYS).map(|it| kind.frame(it)).collect(),
+            next: Cell::new(0),
             clock: Clock::system(),
         }
     }
@@ -141,7 +149,10 @@ impl<'a> Caller<'a> {
         let (answer, mut body) = connection
             .send_request(self.request.clone(), false)
             .unwrap();
-        body.send_data(self.frame.clone(), true).unwrap();
+        // in no order, and each as often as any other
+        let next = (self.next.get() + STRIDE) % KEYS;
+        self.next.set(next);
+        body.send_data(self.frames[next].clone(), true).unwrap();
         let answer = answer.await.unwrap();
         let refused = answer.headers().get("grpc-status").cloned();
         assert!(refused.is_none(), "{answer:?}");

@@ -45,7 +45,7 @@ async fn serve(mut stream: TcpStream, made: &AtomicU64) -> std::io::Result<()> {
             }
         };
         let answer = match read.starts_with(b"GET") {
-            true => answer("200 OK", 0),
+            true => answer("200 OK", asked(&read)),
             false => answer("201 Created", made.fetch_add(1, Relaxed)),
         };
         read.drain(..length);
@@ -65,6 +65,13 @@ fn request(read: &[u8]) -> Option<usize> {
     });
     let whole = head + 4 + body.unwrap_or(0);
     (read.len() >= whole).then_some(whole)
+}
+
+/// The number of the key that is asked for: the end of its id.
+fn asked(request: &[u8]) -> u64 {
+    let path = request.split(|it| *it == b' ').nth(1).unwrap();
+    let id = &path[path.len() - 12..];
+    u64::from_str_radix(std::str::from_utf8(id).unwrap(), 16).unwrap()
 }
 
 fn answer(status: &str, number: u64) -> String {

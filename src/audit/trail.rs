@@ -248,8 +248,8 @@ impl Trail {
         };
         // at once, so that it is written also if whoever waits for it is dropped
         if let Err((_, cause)) = self.queue(entries, Some(waiter)) {
-            if matches!(cause, Error::Overrun) {
-                inner.failure.set(cause);
+            if matches!(*cause, Error::Overrun) {
+                inner.failure.set(*cause);
             }
             return Err(inner.failure.refusal());
         }
@@ -291,7 +291,7 @@ impl Trail {
                 "an audit record is lost: {cause}"
             );
         }
-        self.0.failure.set(cause);
+        self.0.failure.set(*cause);
     }
 
     /// Hands entries over to be written, at once or not at all.
@@ -299,15 +299,15 @@ impl Trail {
         &self,
         entries: Vec<Entry>,
         waiter: Option<Waiter>,
-    ) -> Result<(), (Vec<Entry>, Error)> {
+    ) -> Result<(), (Vec<Entry>, Box<Error>)> {
         let (command, cause) = match self.0.queue.try_send(Command::Append(entries, waiter)) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(command)) => (command, Error::Overrun),
             Err(TrySendError::Closed(command)) => (command, Error::Closed),
         };
         match command {
-            Command::Append(entries, _) => Err((entries, cause)),
-            _ => Err((Vec::new(), cause)),
+            Command::Append(entries, _) => Err((entries, Box::new(cause))),
+            _ => Err((Vec::new(), Box::new(cause))),
         }
     }
 

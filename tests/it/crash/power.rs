@@ -55,8 +55,11 @@ impl History {
         let disk = disk::Disk::below(&path, notes.path()).with_log(notes.path());
         let callers = Callers::new(setup.token());
         let mut sessions: Vec<Session> = Vec::new();
-        // ended in order; killed, long enough for a checkpoint; after a crash
-        for (answers, in_order) in [(120, true), (500, false), (80, false)] {
+        // ended in order; killed, once the log has been moved; after a crash
+        for (answers, in_order, moved) in
+            [(120, true, false), (500, false, true), (80, false, false)]
+        {
+            let file = fs::metadata(&path).map_or(0, |it| it.len());
             let from = sessions.last().map_or(0, |it| it.events.end);
             let environment = disk.environment();
             let mut gateway = Gateway::start_in(&setup.config(), environment).await;
@@ -68,6 +71,14 @@ impl History {
                 (callers.count() >= answers).then_some(())
             })
             .await;
+            if moved {
+                // it grows by that alone
+                until("the log to be moved", || {
+                    let grown = fs::metadata(&path).is_ok_and(|it| it.len() > file);
+                    grown.then_some(())
+                })
+                .await;
+            }
             if in_order {
                 assert_eq!(gateway.process.terminate(), Some(0));
             } else {

@@ -15,10 +15,9 @@ use crate::support::{
 };
 
 /// What is done to the disk while it serves, and nothing else.
-const OPERATIONS: [(Operation, Part); 8] = [
+const OPERATIONS: [(Operation, Part); 7] = [
     (Operation::Write, Part::Main),
     (Operation::Write, Part::Wal),
-    (Operation::Write, Part::Shm),
     (Operation::Sync, Part::Main),
     (Operation::Sync, Part::Wal),
     (Operation::Sync, Part::Folder),
@@ -27,9 +26,9 @@ const OPERATIONS: [(Operation, Part); 8] = [
 ];
 
 /// So many pages are in the log before: in a few calls it is moved into the file, and
-/// needs more room before that, and a longer index. What the store says of when (`LOG`)
-/// decides about this number.
-const PAGES: u64 = 4030;
+/// needs more room before that. What the store says of when (`LOG`) decides about this
+/// number.
+const PAGES: u64 = 950;
 
 /// How much later upstream tells of a change that is under way.
 const LATE_MS: u64 = 400;
