@@ -19,6 +19,7 @@ mod failing;
 mod opening;
 mod reading;
 mod records;
+mod searching;
 mod tampering;
 
 struct Folder(tempfile::TempDir);

@@ -305,7 +305,7 @@ async fn what_is_kept_beside_the_records_is_looked_at_too() {
         "UPDATE records SET kind = 'denied' WHERE position = 3;",
         "DELETE FROM terms WHERE position = 3 AND term LIKE 'f%';",
         "DELETE FROM terms WHERE position = 3 AND term = 'ccall-1';",
-        "UPDATE terms SET position = 5 WHERE position = 3;",
+        "UPDATE terms SET position = 5 WHERE position = 3 AND term LIKE 'k%';",
         "UPDATE terms SET run = 1 WHERE position = 3;",
         "INSERT INTO terms VALUES (0, 'sbob', 3);",
         "DELETE FROM runs WHERE number = 0;",
