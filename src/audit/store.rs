@@ -10,21 +10,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use zeroize::Zeroizing;
-
 use self::terms::Indexed;
 use super::{
-    Entry, Error, Filter, Fingerprint, Fingerprinter, Kind, Location, Order, Outcome, Owner,
-    Position, Projection, Record, Settings,
-    checkpoint::Signed,
-    record,
-    tree::{Frontier, Hash, Hashes, STORED_HEIGHT, Subtree},
+    Error, Filter, Fingerprinter, Location, Order, Owner, Position, Record, Settings,
+    tree::{Frontier, Hash, Hashes, STORED_HEIGHT},
 };
 use crate::{clock::Clock, random::Random};
 
+mod batch;
+mod kept;
 pub mod postgres;
 pub(super) mod sqlite;
 pub(super) mod terms;
+
+pub(super) use self::{
+    batch::{Batch, Debt, Removal, Row, Step},
+    kept::{Columns, Kept, KeptKey, Leaf, Place, SPAN, Span},
+};
 
 /// A trail that is open for writing.
 pub(super) trait Store: fmt::Debug + Send {
@@ -103,148 +105,6 @@ pub fn migrate(location: &Location, role: Option<&str>) -> Result<Option<(i64, i
     match location {
         Location::Sqlite(_) => Ok(None),
         Location::Postgres(it) => postgres::migrate(it, role).map(Some),
-    }
-}
-
-/// What is written in one piece.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// The records, in their order.
-    pub(super) rows: Vec<Row>,
-    /// The subtrees to be stored that they complete.
-    pub(super) subtrees: Vec<Subtree>,
-    /// Checkpoints that were made since the batch before.
-    pub(super) checkpoints: Vec<Signed>,
-    /// Records of which nothing is to stay but their hashes.
-    pub(super) removals: Vec<Removal>,
-    /// A key that fingerprints are made with from here on, and its version.
-    pub(super) fingerprint_key: Option<(u32, Zeroizing<[u8; 32]>)>,
-    /// The tree with all of them in it.
-    pub(super) tree: Frontier,
-    /// The outcomes that are to come when it is written.
-    pub(super) debt: Debt,
-    /// Whether all of it was owed, and has its room already.
-    pub(super) is_owed: bool,
-}
-
-/// Outcomes of which the intents are written: there has to be room for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Debt {
-    /// How many.
-    pub(super) records: u64,
-    /// How much their intents say, in bytes.
-    pub(super) bytes: u64,
-}
-
-/// A record of which nothing is to stay but its hash, its time, its kind and the id
-/// of its call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Removal {
-    pub(super) position: Position,
-    /// What it is found by.
-    pub(super) fingerprints: Vec<Fingerprint>,
-}
-
-/// A record on its way into a store.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Its place in the tree.
-    pub(super) index: u64,
-    /// Its hash there.
-    pub(super) leaf: Hash,
-    /// Its time, in nanoseconds since 1970.
-    pub(super) time: i64,
-    /// What it says.
-    pub(super) record: Record,
-    /// Its exact bytes.
-    pub(super) body: Vec<u8>,
-    /// What it says about owners of keys.
-    pub(super) projections: Vec<Projection>,
-}
-
-/// What a record means for the call that it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The call has no terminal record yet.
-    Opens,
-    /// It has one.
-    Ends,
-    /// It has one that says that nobody knows what it did.
-    EndsUnknown,
-    /// What was not known is known now, as far as it will ever be.
-    Settles,
-    /// Nothing was ever open.
-    None,
-}
-
-impl From<Row> for Entry {
-    fn from(row: Row) -> Self {
-        Self {
-            record: row.record,
-            projections: row.projections,
-        }
-    }
-}
-
-impl Step {
-    /// What a record of this kind, effect and outcome means for its call. Calls that
-    /// change nothing are never open.
-    pub(super) fn of(kind: Kind, effect: Option<&str>, outcome: Option<Outcome>) -> Self {
-        let changes = !matches!(effect, Some("read" | "reveal"));
-        match kind {
-            Kind::Intent => Self::Opens,
-            Kind::Reconciled => Self::Settles,
-            Kind::Pruned | Kind::Rotated => Self::None,
-            _ if !changes => Self::None,
-            Kind::Outcome if outcome == Some(Outcome::Unknown) => Self::EndsUnknown,
-            Kind::Outcome | Kind::Denied | Kind::Refused => Self::Ends,
-        }
-    }
-}
-
-impl Row {
-    /// What it means for its call.
-    pub(super) fn step(&self) -> Step {
-        let record = &self.record;
-        Step::of(record.kind, record.effect.as_deref(), record.outcome)
-    }
-}
-
-impl Batch {
-    /// Makes entries ready to be written behind this tree.
-    pub(super) fn new(
-        tree: &Frontier,
-        entries: impl IntoIterator<Item = Entry>,
-        checkpoints: Vec<Signed>,
-    ) -> Result<Self, Error> {
-        let mut batch = Self {
-            checkpoints,
-            tree: tree.clone(),
-            ..Self::default()
-        };
-        for Entry {
-            mut record,
-            projections,
-        } in entries
-        {
-            let body = record.encode().map_err(Error::Encode)?;
-            let (index, leaf) = (batch.tree.size(), Hash::leaf(&body));
-            let subtrees = &mut batch.subtrees;
-            batch.tree.push(leaf, |it| {
-                if it.stored_level().is_some() {
-                    subtrees.push(it);
-                }
-            });
-            batch.rows.push(Row {
-                index,
-                leaf,
-                time: record::nanoseconds(&record.time),
-                record,
-                body,
-                projections,
-            });
-        }
-        Ok(batch)
     }
 }
 
@@ -358,91 +218,6 @@ pub(super) trait View: fmt::Debug + Send {
     fn spans(&self) -> Result<Option<Vec<Span>>, Error> {
         Ok(None)
     }
-}
-
-/// A record as a store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) position: Position,
-    pub(super) origin: String,
-    pub(super) index: u64,
-    pub(super) leaf: Hash,
-    pub(super) body: Vec<u8>,
-}
-
-/// Where a record is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) origin: String,
-    pub(super) index: u64,
-    pub(super) leaf: Hash,
-}
-
-/// A leaf of a tree as a store keeps it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leaf<'a> {
-    pub(super) position: Position,
-    pub(super) index: u64,
-    /// The kept hash; `None` if what is kept is no hash.
-    pub(super) hash: Option<Hash>,
-    /// The record's bytes; `None` if they were pruned.
-    pub(super) body: Option<&'a [u8]>,
-    /// What is kept beside the record, to find it by.
-    pub(super) columns: Columns<'a>,
-}
-
-/// What stores keep beside a record's bytes, to find it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Columns<'a> {
-    pub(super) time: i64,
-    pub(super) call: &'a str,
-    /// `None` if it is the call's id.
-    pub(super) request_id: Option<&'a str>,
-    pub(super) kind: &'a str,
-    pub(super) subject: Option<&'a str>,
-    pub(super) resource_id: Option<&'a str>,
-}
-
-/// The times of [`SPAN`] neighbouring records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    /// Which ones: the position of the first, divided by their number.
-    pub(super) number: u64,
-    /// In nanoseconds since 1970.
-    pub(super) earliest: i64,
-    pub(super) latest: i64,
-}
-
-/// How many records are in a span.
-pub(super) const SPAN: u64 = 256;
-
-impl Span {
-    /// That of one record alone.
-    pub(super) fn of(position: Position, time: i64) -> Self {
-        Self {
-            number: position.0 / SPAN,
-            earliest: time,
-            latest: time,
-        }
-    }
-
-    /// Adds another of the same records.
-    pub(super) fn add(&mut self, other: Self) {
-        self.earliest = self.earliest.min(other.earliest);
-        self.latest = self.latest.max(other.latest);
-    }
-}
-
-/// A key and its maker as a store keeps them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeptKey {
-    pub(super) upstream: String,
-    pub(super) resource_type: String,
-    pub(super) id: String,
-    pub(super) issuer: String,
-    pub(super) subject: String,
-    /// The record that says so.
-    pub(super) position: Position,
 }
 
 /// The hashes of a tree as a view gives them: of its leaves, and the roots of
