@@ -1,7 +1,8 @@
 //! The one thread that writes: it takes everything that is queued, commits it in
 //! one transaction with one sync, and then acknowledges all of it.
 //!
-//! It never waits for more to come: what arrives during a sync is the next batch.
+//! It lets those go first who are about to append, and waits for nobody else: what
+//! arrives during a sync is the next batch.
 //!
 //! The first failure is final. If it is that the disk is full, nothing new is
 //! accepted any more, but the outcomes of intents that are written still are: there
@@ -13,6 +14,7 @@
 
 mod acknowledgement;
 mod condition;
+mod queue;
 mod vouching;
 
 use std::{
@@ -22,13 +24,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use self::condition::Availability;
-use self::vouching::Vouching;
 pub(super) use self::{
     acknowledgement::{Acknowledgement, Waiter},
     condition::{Ended, Failure},
+    queue::Command,
+};
+use self::{
+    queue::{BATCH, Piece, Taken, gather},
+    vouching::Vouching,
 };
 use super::{
     Appended, Entry, Error, Kind, Outcome, Position, Record,
@@ -41,30 +47,9 @@ use super::{
 };
 use crate::{clock::Clock, random::Random};
 
-/// The most commands in one transaction, which bounds how long the first waits.
-const BATCH: usize = 1024;
-
-/// How often others may go first, which bounds how long the first waits as well.
-const YIELDS: u32 = 4;
-
 /// The shortest and the longest time between two attempts to write to a store that
 /// is away.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-
-/// What is asked of the thread.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Write these, all or none.
-    Append(Vec<Entry>, Option<Waiter>),
-    /// Keep this checkpoint, which was sent out.
-    Keep(Signed),
-    /// See whether everything is as it should be.
-    Watch,
-    /// Do this, all or nothing of it, and tell.
-    Tend(Upkeep, oneshot::Sender<()>),
-    /// Write what came before, then end.
-    Close,
-}
 
 /// The outcome of an intent that nobody will ever end otherwise.
 pub(super) fn unknown(intent: &Record, clock: &Clock, random: &Random) -> Entry {
@@ -97,53 +82,6 @@ pub(super) struct Writer {
     pub(super) availability: watch::Sender<Availability>,
     pub(super) clock: Clock,
     pub(super) random: Random,
-}
-
-/// Lets whoever is about to append do so, to be written with the same sync, as long as
-/// that brings something. With a processor to itself this thread goes on at once.
-fn gather(queue: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>) {
-    for _ in 0..YIELDS {
-        let before = commands.len();
-        thread::yield_now();
-        while commands.len() < BATCH
-            && let Ok(command) = queue.try_recv()
-        {
-            commands.push(command);
-        }
-        if commands.len() == before {
-            return;
-        }
-    }
-}
-
-/// What is to be written in one piece, and who waits for it.
-type Piece = (Vec<Entry>, Option<Waiter>);
-
-/// What has been taken from the queue.
-#[derive(Debug, Default)]
-struct Taken {
-    pieces: Vec<Piece>,
-    checkpoints: Vec<Signed>,
-    upkeep: Vec<(Upkeep, oneshot::Sender<()>)>,
-    watch: bool,
-    close: bool,
-}
-
-impl Taken {
-    /// Whether there is something to be written.
-    fn any(&self) -> bool {
-        !(self.pieces.is_empty() && self.checkpoints.is_empty() && self.upkeep.is_empty())
-    }
-
-    fn take(&mut self, command: Command) {
-        match command {
-            Command::Append(entries, waiter) => self.pieces.push((entries, waiter)),
-            Command::Keep(checkpoint) => self.checkpoints.push(checkpoint),
-            Command::Watch => self.watch = true,
-            Command::Tend(what, done) => self.upkeep.push((what, done)),
-            Command::Close => self.close = true,
-        }
-    }
 }
 
 /// What comes next, and what has come while a store was away.

@@ -7,16 +7,18 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params_from_iter};
-use zeroize::Zeroizing;
 
 mod page;
+mod tables;
 
-use self::page::{Asked, UNTIL};
+pub(super) use self::tables::{fingerprinter, origin};
+use self::{
+    page::{Asked, UNTIL},
+    tables::{leaves, position, size, subtrees},
+};
 use super::{BUSY, keep_log, schema, terms};
 use crate::audit::{
-    Error, Filter, Fingerprinter, Order, Owner, Position,
-    fingerprint::VersionedKey,
-    record,
+    Error, Filter, Fingerprinter, Order, Owner, Position, record,
     store::{
         self, Columns, Kept, KeptKey, Leaf, Place, Span,
         terms::{CALL, Indexed},
@@ -381,66 +383,4 @@ impl store::View for View {
         };
         open().map_err(self.read())
     }
-}
-
-fn position(stored: i64) -> Position {
-    Position(stored.cast_unsigned())
-}
-
-/// Whose tree it is.
-pub(super) fn origin(connection: &Connection) -> rusqlite::Result<String> {
-    connection
-        .prepare_cached("SELECT value FROM meta WHERE name = 'origin'")?
-        .query_row([], |row| row.get(0))
-}
-
-fn size(connection: &Connection) -> rusqlite::Result<u64> {
-    connection
-        .prepare_cached("SELECT coalesce(max(position) + 1, 0) FROM records")?
-        .query_row([], |row| row.get(0))
-        .map(i64::cast_unsigned)
-}
-
-fn leaves(connection: &Connection, from: u64, end: u64) -> rusqlite::Result<Vec<Hash>> {
-    connection
-        .prepare_cached(
-            "SELECT leaf FROM records WHERE position >= ?1 AND position < ?2 ORDER BY position",
-        )?
-        .query_map([from.cast_signed(), end.cast_signed()], |row| {
-            row.get(0).map(Hash)
-        })?
-        .collect()
-}
-
-fn subtrees(
-    connection: &Connection,
-    level: u32,
-    from: u64,
-    end: u64,
-) -> rusqlite::Result<Vec<Hash>> {
-    connection
-        .prepare_cached(
-            "SELECT hash FROM subtrees WHERE level = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
-        )?
-        .query_map(
-            [i64::from(level), from.cast_signed(), end.cast_signed()],
-            |row| row.get(0).map(Hash),
-        )?
-        .collect()
-}
-
-/// The retained fingerprint keys; `None` if the trail has none yet.
-pub(super) fn fingerprinter(
-    connection: &Connection,
-    path: &Path,
-) -> Result<Option<Fingerprinter>, Error> {
-    let keys = || -> rusqlite::Result<Vec<VersionedKey>> {
-        connection
-            .prepare("SELECT version, key FROM fingerprint_keys ORDER BY version")?
-            .query_map([], |row| Ok((row.get(0)?, Zeroizing::new(row.get(1)?))))?
-            .collect()
-    };
-    Ok(Fingerprinter::new(
-        &keys().map_err(Error::database(path, "read"))?,
-    ))
 }
