@@ -117,6 +117,14 @@ impl Sqlite {
         Ok(true)
     }
 
+    /// Writes all runs of terms that are whole, and sees to the log.
+    fn write_runs(&mut self, debt: Debt) -> Result<(), Error> {
+        while self.write_run(debt)? {
+            self.move_log()?;
+        }
+        self.move_log()
+    }
+
     /// Moves the log into the file, if it is long.
     fn move_log(&mut self) -> Result<(), Error> {
         if self.log >= LOG {
@@ -229,8 +237,7 @@ impl Store for Sqlite {
     }
 
     fn tidy(&mut self, debt: Debt) -> Result<(), Error> {
-        let tidied = self.write_run(debt).and_then(|_| self.move_log());
-        match tidied {
+        match self.write_runs(debt) {
             // what is not tidied is found all the same, and the log has its room
             Err(error) if error.is_full() => {
                 let error = &error as &dyn std::error::Error;
