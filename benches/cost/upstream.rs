@@ -67,11 +67,13 @@ fn request(read: &[u8]) -> Option<usize> {
     (read.len() >= whole).then_some(whole)
 }
 
-/// The number of the key that is asked for: the end of its id.
+/// The number of the key that is asked for: the end of its id. A gateway asks for
+/// lists too, to know its own keys; any one will do there.
 fn asked(request: &[u8]) -> u64 {
-    let path = request.split(|it| *it == b' ').nth(1).unwrap();
-    let id = &path[path.len() - 12..];
-    u64::from_str_radix(std::str::from_utf8(id).unwrap(), 16).unwrap()
+    let text = std::str::from_utf8(request).unwrap();
+    let path = text.split(' ').nth(1).unwrap();
+    let number = path.rsplit('-').next().unwrap();
+    u64::from_str_radix(number, 16).unwrap_or(0)
 }
 
 fn answer(status: &str, number: u64) -> String {
