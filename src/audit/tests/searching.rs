@@ -34,7 +34,7 @@ fn record(trail: &Trail, random: &Random, number: usize) -> Record {
     record
 }
 
-fn filters(reader: &Reader) -> Vec<Filter> {
+fn filters(reader: &Reader, all: &[Stored]) -> Vec<Filter> {
     let text = |kind: &str, number: usize| Some(format!("{kind}{number}"));
     let any = Filter::default;
     let mut filters = vec![any()];
@@ -68,6 +68,27 @@ fn filters(reader: &Reader) -> Vec<Filter> {
             ..any()
         });
     }
+    // between some records, for some subjects and for all
+    for (number, stored) in all.iter().enumerate().step_by(9) {
+        let at = |stored: &Stored| {
+            let nanoseconds = record::nanoseconds(&stored.record.time);
+            let since = std::time::Duration::from_nanos(nanoseconds.cast_unsigned());
+            Some(std::time::SystemTime::UNIX_EPOCH + since)
+        };
+        let until = all.get(number + 40).and_then(at);
+        let subject = text("s", number % 3).filter(|_| number % 2 == 0);
+        filters.push(Filter {
+            since: at(stored),
+            until,
+            subject,
+            ..any()
+        });
+        filters.push(Filter {
+            until: at(stored),
+            subject: text("s", 1),
+            ..any()
+        });
+    }
     filters
 }
 
@@ -75,7 +96,7 @@ fn filters(reader: &Reader) -> Vec<Filter> {
 fn compare(folder: &Folder) {
     let all = folder.all();
     let reader = Reader::open(&folder.settings()).unwrap();
-    for filter in filters(&reader) {
+    for filter in filters(&reader, &all) {
         let matcher = filter::Matcher::new(filter.clone());
         let fitting = all.iter().filter(|it| matcher.matches(&it.record));
         let mut expected: Vec<_> = fitting.map(|it| it.position).collect();

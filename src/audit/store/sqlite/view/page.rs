@@ -126,12 +126,24 @@ impl Asked<'_> {
 
     /// All records from a position on that the filter's columns let through.
     fn records(&self, from: i64, start: i64, limit: usize) -> Query {
-        let (comparison, direction) = self.comparison();
+        let (_, direction) = self.comparison();
         let mut query =
             Query::new("SELECT position, leaf, body FROM records WHERE body IS NOT NULL");
-        query.and(&format!("position {comparison} ?"), [start]);
-        query.and("position >= ?", [from]);
-        self.limit_to(&mut query, "position");
+        let (from, end) = match self.order {
+            Order::Newest => (from, start),
+            Order::Oldest => (from.max(start.saturating_add(1)), i64::MAX),
+        };
+        // one bound on each side: of more, the table would be searched by the first
+        let Filter { since, until, .. } = self.filter;
+        match since.map(record::nanoseconds_of) {
+            Some(since) => query.and(&format!("position >= max(?, {SINCE})"), [from, since]),
+            None => query.and("position >= ?", [from]),
+        }
+        match until.map(record::nanoseconds_of) {
+            Some(until) => query.and(&format!("position < min(?, {UNTIL})"), [end, until]),
+            None => query.and("position < ?", [end]),
+        }
+        self.limit_to(&mut query);
         query.sql += &format!(" ORDER BY position {direction} LIMIT {limit}");
         query
     }
@@ -148,21 +160,36 @@ impl Asked<'_> {
         ));
         let values = terms.iter().cloned();
         query.values.extend(values.map(|it| Box::new(it) as _));
-        // a position in no run is left out by the other condition
-        query.and(
-            &format!("number {comparison}= ?"),
-            [start.div_euclid(length)],
-        );
+        let run = start.div_euclid(length);
+        let (first, last) = match self.order {
+            Order::Newest => (0, run),
+            Order::Oldest => (run, i64::MAX),
+        };
+        let Filter { since, until, .. } = self.filter;
+        match since.map(record::nanoseconds_of) {
+            Some(since) => query.and(
+                &format!("number >= max(?, {SINCE} / ?)"),
+                [first, since, length],
+            ),
+            None => query.and("number >= ?", [first]),
+        }
+        match until.map(record::nanoseconds_of) {
+            Some(until) => query.and(
+                &format!("number <= min(?, {UNTIL} / ?)"),
+                [last, until, length],
+            ),
+            None => query.and("number <= ?", [last]),
+        }
         query.and(&format!("terms.position {comparison} ?"), [start]);
         query.and("terms.position < ?", [indexed]);
-        self.limit_to(&mut query, "terms.position");
+        self.limit_to(&mut query);
         query.sql += &format!(" ORDER BY number {direction}, terms.position {direction}");
         query.sql += &format!(" LIMIT {limit}");
         query
     }
 
     /// What the columns that every record has can tell.
-    fn limit_to(&self, query: &mut Query, position: &str) {
+    fn limit_to(&self, query: &mut Query) {
         let Filter {
             kinds,
             since,
@@ -176,11 +203,9 @@ impl Asked<'_> {
         }
         if let Some(since) = since.map(record::nanoseconds_of) {
             query.and("time >= ?", [since]);
-            query.and(&format!("{position} >= {SINCE}"), [since]);
         }
         if let Some(until) = until.map(record::nanoseconds_of) {
             query.and("time < ?", [until]);
-            query.and(&format!("{position} < {UNTIL}"), [until]);
         }
     }
 }
