@@ -5,8 +5,8 @@
  * - It writes down every change of these files, every sync, and every byte that
  *   the program sends to a socket, in the order in which they happened
  *   (KEYGATE_DISK_LOG).
- * - It makes the operation fail that the control file names, and emulates a disk
- *   of a given size (KEYGATE_DISK_CONTROL).
+ * - It makes the operation fail that the control file names, emulates a disk of a
+ *   given size, and kills the program between two operations (KEYGATE_DISK_CONTROL).
  *
  * KEYGATE_DISK_FILES is the trail's main file. Its files are those whose names
  * begin with it; other files are left alone. The layouts of the log and of the
@@ -24,7 +24,7 @@ static int opened(const char *path, int flags, mode_t mode) {
   int file = file_of(path);
   if (file == NONE)
     return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  pthread_mutex_lock(&mutex);
+  begin();
   int fd = -1;
   if (!fails(OPEN, file)) {
     int created = (flags & O_CREAT) && access(path, F_OK);
@@ -67,7 +67,7 @@ int close(int fd) {
   int file = file_at(fd);
   if (file == NONE)
     return syscall(SYS_close, fd);
-  pthread_mutex_lock(&mutex);
+  begin();
   tracked[fd] = 0;
   int result = syscall(SYS_close, fd);
   if (fails(CLOSE, file))
@@ -89,7 +89,7 @@ static ssize_t sent(int fd, const struct msghdr *message, int flags) {
   if (!of_interest)
     return syscall(SYS_sendmsg, fd, message, flags);
   struct sockaddr_in *to = (struct sockaddr_in *)&other;
-  pthread_mutex_lock(&mutex);
+  begin();
   ssize_t done = syscall(SYS_sendmsg, fd, message, flags);
   error = errno;
   size_t left = done > 0 ? done : 0;
@@ -115,7 +115,7 @@ static int is_socket(int fd) {
 
 static ssize_t written(int fd, const void *data, size_t length, off_t offset) {
   int file = file_at(fd);
-  pthread_mutex_lock(&mutex);
+  begin();
   ssize_t done = -1;
   if (!fails(WRITE, file) && !takes(file, offset, length)) {
     done = syscall(SYS_pwrite64, fd, data, length, offset);
@@ -170,7 +170,7 @@ static int synced(int fd, int number) {
   int file = file_at(fd);
   if (file == NONE)
     return syscall(number, fd);
-  pthread_mutex_lock(&mutex);
+  begin();
   int result = -fails(SYNC, file);
   if (!result)
     note((struct entry){file == FOLDER ? FOLDER_SYNCED : SYNCED, file, 0, 0}, NULL);
@@ -187,7 +187,7 @@ int ftruncate64(int fd, off64_t length) {
   int file = file_at(fd);
   if (file == NONE)
     return syscall(SYS_ftruncate, fd, length);
-  pthread_mutex_lock(&mutex);
+  begin();
   int result = -1;
   if (!fails(TRUNCATE, file)) {
     result = syscall(SYS_ftruncate, fd, length);
@@ -208,7 +208,7 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
   int file = file_at(fd);
   if (file == NONE)
     return syscall(SYS_fallocate, fd, mode, offset, length);
-  pthread_mutex_lock(&mutex);
+  begin();
   int result = -1;
   if (!fails(ALLOCATE, file) && !takes(file, offset, length))
     result = syscall(SYS_fallocate, fd, mode, offset, length);
@@ -231,7 +231,7 @@ int fstatvfs64(int fd, struct statvfs64 *state) {
   state->f_bsize = it.f_bsize;
   state->f_frsize = it.f_frsize;
   int file = file_at(fd);
-  pthread_mutex_lock(&mutex);
+  begin();
   if (file != NONE && fails(ASK, file))
     state->f_flag |= ST_RDONLY;
   pthread_mutex_unlock(&mutex);
@@ -246,7 +246,7 @@ int unlink(const char *path) {
   int file = file_of(path);
   if (file == NONE)
     return syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-  pthread_mutex_lock(&mutex);
+  begin();
   int result = -1;
   if (!fails(UNLINK, file)) {
     result = syscall(SYS_unlinkat, AT_FDCWD, path, 0);

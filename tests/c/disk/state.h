@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ struct control {
   uint64_t size;       /* of the disk, in bytes; 0: without bounds */
   uint64_t used;       /* told: how much of it is taken */
   uint64_t refused;    /* told: how often it was full */
+  uint64_t killed;     /* whether the next operation kills the program instead */
   uint64_t seen[OPERATIONS][NONE]; /* told: how many of each there were, on each */
 };
 
@@ -107,6 +109,16 @@ static int file_of(const char *path) {
 
 static int file_at(int fd) {
   return fd >= 0 && fd < DESCRIPTORS && tracked[fd] ? tracked[fd] - 1 : NONE;
+}
+
+/*
+ * Before an operation. A program that is to be killed is killed here: from elsewhere
+ * that would come between what is done and its entry in the log, too.
+ */
+static void begin(void) {
+  pthread_mutex_lock(&mutex);
+  if (control && control->killed)
+    syscall(SYS_kill, getpid(), SIGKILL);
 }
 
 static void note(struct entry entry, const void *data) {

@@ -82,7 +82,7 @@ impl History {
             if in_order {
                 assert_eq!(gateway.process.terminate(), Some(0));
             } else {
-                gateway.process.kill();
+                disk.kill(&mut gateway.process);
             }
             calls.join_all().await;
             sessions.push(Session {

@@ -13,7 +13,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::packages::{prepared, run};
+use super::{
+    gateway::Process,
+    packages::{prepared, run},
+};
 
 /// The library to preload. The first call builds it, and builds it anew when its
 /// source has changed; other threads and processes wait.
@@ -160,6 +163,7 @@ enum Member {
     Size,
     Used,
     Refused,
+    Killed,
     /// How many of each operation there were on each part: as many members.
     Seen,
 }
@@ -237,6 +241,14 @@ impl Disk {
     pub(crate) fn heal(&self) {
         self.set(Member::Operations, 0);
         self.set(Member::Size, 0);
+    }
+
+    /// Kills the program between two operations, so that the log has all it did and
+    /// nothing else.
+    pub(crate) fn kill(&self, program: &mut Process) {
+        self.set(Member::Killed, 1);
+        assert_eq!(program.wait(), None, "it has ended by itself");
+        self.set(Member::Killed, 0);
     }
 
     /// Gives a file its name again that was moved away.

@@ -85,13 +85,18 @@ impl Process {
     /// The same, and waits. Its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.ask_to_end();
+        self.wait()
+    }
+
+    /// Waits until it has ended. Its exit code, if it was not killed.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
     /// Ends it as nothing can be prepared for (SIGKILL), and waits.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.wait();
     }
 
     /// Its exit code, once it has ended by itself.
