@@ -1,30 +1,14 @@
 //! The program, as a shell sees it.
 
-use std::{
-    collections::BTreeSet,
-    io::Read as _,
-    process::{Command, Output, Stdio},
-};
+use std::{collections::BTreeSet, io::Read as _, process::Stdio};
 
 use keygate::contract::Contract;
 
-fn keygate(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keygate"));
-    command.args(args);
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    keygate(args).output().expect("keygate starts")
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).expect("it is UTF-8")
-}
+use crate::support::program::{keygate, run, told};
 
 #[test]
 fn the_table_of_permissions_has_every_rpc() {
-    let output = run(&["permissions", "--json"]);
+    let output = run(["permissions", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("it is JSON");
     let printed: BTreeSet<_> = rows.iter().filter_map(|it| it["method"].as_str()).collect();
@@ -48,19 +32,20 @@ fn the_table_of_permissions_has_every_rpc() {
     for form in [&["permissions"][..], &["permissions", "--markdown"]] {
         let output = run(form);
         assert_eq!(output.status.code(), Some(0));
+        let (table, _) = told(&output);
         for operation in contract.operations() {
-            assert!(stdout(&output).contains(&operation.rpc), "{form:?}");
+            assert!(table.contains(&operation.rpc), "{form:?}");
         }
     }
 }
 
 #[test]
 fn the_page_of_permissions_is_that_of_the_contract() {
-    let output = run(&["permissions", "--markdown"]);
+    let output = run(["permissions", "--markdown"]);
     assert_eq!(output.status.code(), Some(0));
     let page = include_str!("../../docs/permissions.md");
     assert!(
-        stdout(&output) == page,
+        told(&output).0 == page,
         "docs/permissions.md is not up to date; renew it:\n  \
          cargo run -- permissions --markdown > docs/permissions.md"
     );
@@ -92,7 +77,7 @@ fn the_page_of_permissions_is_that_of_the_contract() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = keygate(&["permissions"])
+    let mut child = keygate(["permissions"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -109,7 +94,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn output_that_is_lost_is_a_failure() {
     let full = std::fs::File::options().write(true).open("/dev/full");
-    let output = keygate(&["permissions"])
+    let output = keygate(["permissions"])
         .stdout(full.expect("it is there"))
         .output()
         .expect("keygate starts");
@@ -126,7 +111,7 @@ fn a_wrong_command_line_is_64_and_says_so_on_standard_error() {
     ] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(64), "{args:?}");
-        assert_eq!(stdout(&output), "", "{args:?}");
+        assert!(output.stdout.is_empty(), "{args:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
     }
 }

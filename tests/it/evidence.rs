@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     gateway::Answer,
+    program::{all_told, run},
     python,
     serve::until,
     served::{SANDBOX_POLICY, Served, target},
@@ -104,16 +105,7 @@ impl Stage {
 }
 
 fn audit(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .arg("audit")
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn told(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    [String::from_utf8_lossy(out), String::from_utf8_lossy(err)].concat()
+    run([&["audit"], arguments].concat())
 }
 
 /// The size of the newest checkpoint in a file of notes.

@@ -9,9 +9,8 @@ mod prune;
 mod secrets;
 
 use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::PathBuf,
+    process::{Command, Output},
     time::{Duration, SystemTime},
 };
 
@@ -25,7 +24,10 @@ use keygate::{
 };
 use tempfile::TempDir;
 
-use crate::support::clock::Hand;
+use crate::support::{
+    clock::Hand,
+    program::{keygate, run_with, told},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -70,6 +72,13 @@ impl Folder {
         reader.records(query).map(Result::unwrap).collect()
     }
 
+    /// A command of keygate's, run in this folder.
+    fn keygate(&self, args: &[&str]) -> Command {
+        let mut command = keygate(args);
+        command.current_dir(self.0.path());
+        command
+    }
+
     /// Runs `keygate audit …` on the trail.
     fn audit(&self, args: &[&str]) -> Output {
         self.audit_with(args, b"")
@@ -80,7 +89,7 @@ impl Folder {
         let store = self.store();
         let (command, rest) = args.split_first().unwrap();
         let all = [&["audit", command, "--store", &store], rest].concat();
-        run(&all, self.0.path(), input)
+        run_with(&mut self.keygate(&all), input)
     }
 
     /// The calls of the records that `audit list` finds, oldest first.
@@ -88,38 +97,18 @@ impl Folder {
     fn listed(&self, args: &[&str]) -> Vec<String> {
         let all = [&["list", "--json", "--oldest", "--limit", "1000000"], args].concat();
         let output = self.audit(&all);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {errors}");
+        assert!(output.status.success(), "{args:?}: {}", told(&output).1);
         calls(&output)
     }
 }
 
 /// The calls of the records that were printed.
 fn calls(output: &Output) -> Vec<String> {
-    let text = str::from_utf8(&output.stdout).unwrap();
+    let (text, _) = told(output);
     let records = text
         .lines()
         .map(|it| serde_json::from_str::<Record>(it).unwrap());
     records.map(|it| it.call).collect()
-}
-
-fn run(args: &[&str], folder: &Path, input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // it may not read it
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
-}
-
-fn told(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (text(&output.stdout), text(&output.stderr))
 }
 
 /// A record that says most of what records say.

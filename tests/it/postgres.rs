@@ -12,12 +12,7 @@ mod starting;
 mod unresolved;
 mod upkeep;
 
-use std::{
-    fs::Permissions,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Output};
 
 use bytes::Bytes;
 use keygate::audit::note;
@@ -29,6 +24,7 @@ use tonic::Request;
 use crate::support::{
     gateway::{Answer, Client, records},
     postgres::{PASSWORD, Postgres, SUPERUSER},
+    program::{all_told, run, told},
     serve::{Gateway, POLICY, Setup},
     served::MAIN,
     upstreams::{Place, Upstreams},
@@ -115,9 +111,7 @@ impl Stage {
     #[track_caller]
     fn verified(&self, origins: &[&str]) {
         let output = self.verify(origins, &[]);
-        let printed = String::from_utf8(output.stdout).unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{printed}{told}");
+        assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
     }
 
     /// The same with further arguments, and what comes of it.
@@ -132,7 +126,7 @@ impl Stage {
         }
         let arguments = arguments.iter().map(String::as_str);
         let arguments: Vec<_> = arguments.chain(more.iter().copied()).collect();
-        keygate(&arguments)
+        run(&arguments)
     }
 
     fn token(&self) -> String {
@@ -167,19 +161,11 @@ async fn on(client: &Client, method: &str, token: &str, id: &str) -> Answer {
     client.call(method, Some(token), &request).await
 }
 
-fn keygate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(arguments)
-        .env_remove("KEYGATE_CONFIG")
-        .output()
-        .unwrap()
-}
-
 /// Runs a command that has to fail. What it tells.
 #[track_caller]
 fn fails(arguments: &[&str], exit: i32) -> String {
-    let output = keygate(arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let output = run(arguments);
+    let (_, told) = told(&output);
     assert_eq!(output.status.code(), Some(exit), "{told}");
     assert!(!told.contains(PASSWORD), "a password is told: {told}");
     told

@@ -1,16 +1,15 @@
 //! What the README says is so: its configuration, its policy and its commands.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::{fs, path::Path, process::Output};
 
 use keygate::audit::note;
 use rcgen::{CertificateParams, KeyPair};
 use secrecy::ExposeSecret as _;
 
-use crate::support::gateway::Sandbox;
+use crate::support::{
+    gateway::Sandbox,
+    program::{keygate, run_with, told},
+};
 
 const README: &str = include_str!("../../README.md");
 const EVIDENCE: &str = include_str!("../../docs/evidence.md");
@@ -39,24 +38,17 @@ fn commands_of(page: &str) -> Vec<&str> {
 
 fn run(command: &str, folder: &Path) -> Output {
     let (words, input) = command.split_once(" < ").unwrap_or((command, ""));
-    let words = words.split_whitespace();
     let input = match input {
-        "" => Stdio::null(),
+        "" => "",
         // whatever it is called there
-        _ => {
-            let secret = folder.join("a-secret");
-            fs::write(&secret, "0123456789abcdef\n").unwrap();
-            fs::File::open(secret).unwrap().into()
-        }
+        _ => "0123456789abcdef\n",
     };
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(words)
+    let mut command = keygate(words.split_whitespace());
+    command
         .current_dir(folder)
         .env("DD_API_KEY", "0123456789abcdef0123456789abcdef")
-        .env("BRAINTRUST_TOKEN", "bt-st-0123456789abcdef")
-        .stdin(input)
-        .output()
-        .unwrap()
+        .env("BRAINTRUST_TOKEN", "bt-st-0123456789abcdef");
+    run_with(&mut command, input.as_bytes())
 }
 
 #[test]
@@ -91,7 +83,7 @@ fn its_commands_run_with_its_configuration_and_policy() {
             _ => panic!("{command}: nothing tests it"),
         };
         let output = run(command, folder);
-        let errors = String::from_utf8_lossy(&output.stderr);
+        let (_, errors) = told(&output);
         assert_eq!(output.status.code(), Some(code), "{command}: {errors}");
         seen += 1;
     }
@@ -128,7 +120,7 @@ async fn the_commands_that_prove_a_trail_run() {
     let mut seen = 0;
     for command in commands_of(EVIDENCE) {
         let output = run(command, folder);
-        let errors = String::from_utf8_lossy(&output.stderr);
+        let (_, errors) = told(&output);
         assert_eq!(output.status.code(), Some(0), "{command}: {errors}");
         if command.starts_with("audit export") {
             // the intent is the first line, and the outcome the second

@@ -17,6 +17,7 @@ use serde_json::{Value as Json, json};
 use crate::support::{
     gateway::{Client, PATIENCE, contract, records},
     http::Http,
+    program::{all_told, keygate},
     served::{MAIN, SANDBOX_POLICY, Served},
     upstreams::{Place, inject},
     vendors::{Simulator, Vendor},
@@ -111,10 +112,9 @@ impl Bench {
     fn verify(&self) {
         let folder = self.served.setup.folder.path();
         let run = |arguments: &[&str]| {
-            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_keygate"));
-            let command = command.arg("audit").args(arguments).current_dir(folder);
-            let output = command.output().unwrap();
-            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            let mut command = keygate([&["audit"], arguments].concat());
+            let output = command.current_dir(folder).output().unwrap();
+            let text = all_told(&output);
             assert!(output.status.success(), "{text}");
             text
         };

@@ -1,11 +1,15 @@
 //! `keygate sandbox`: what it starts, and what it tells of it.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
 use http::StatusCode;
 use serde_json::Value as Json;
 
-use crate::support::{gateway::Sandbox, http::Http};
+use crate::support::{
+    gateway::Sandbox,
+    http::Http,
+    program::{run, told},
+};
 
 const SITES: [&str; 9] = [
     "us1", "us3", "us5", "eu", "ap1", "ap2", "uk1", "us1-fed", "us2-fed",
@@ -80,13 +84,9 @@ async fn every_vendor_runs_with_masters_of_its_own() {
 #[test]
 fn its_configuration_is_one_like_any_other() {
     let sandbox = Sandbox::start();
-    let output = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["check", "--config", sandbox.config().to_str().unwrap()])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let output = run(["check", "--config", sandbox.config().to_str().unwrap()]);
+    let (said, errors) = told(&output);
     assert!(output.status.success(), "{errors}");
-    let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains(" 15 upstreams"), "{said}");
 
     // what it holds in secret is its owner's alone, and stands in files only

@@ -10,6 +10,7 @@ pub(crate) mod node;
 pub(crate) mod own_keys;
 pub(crate) mod packages;
 pub(crate) mod postgres;
+pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;

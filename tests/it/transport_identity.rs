@@ -1,16 +1,14 @@
 //! Grants that ask for a client certificate: the token and the certificate have to
 //! fit.
 
-use std::{
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{process::Output, time::Duration};
 
 use keygate::clock::Clock;
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::support::{
     gateway::{Client, PATIENCE, records},
+    program::{keygate, run, told},
     serve::{Gateway, Setup},
     served::text,
     tls::{Authority, Pair},
@@ -244,8 +242,7 @@ async fn calls_are_decided_as_they_are_explained() {
 }
 
 fn explain(setup: &Setup, names: &[&str], method: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keygate"));
-    command.args(["policy", "explain", "--claim", "payments", "--config"]);
+    let mut command = keygate(["policy", "explain", "--claim", "payments", "--config"]);
     command.arg(setup.config());
     for name in names {
         command.args(["--certificate", name]);
@@ -289,12 +286,9 @@ async fn a_certificate_that_ends_counts_no_more_on_a_connection_that_is_open() {
 async fn a_grant_that_can_never_hold_is_remarked_on() {
     let setup = Setup::new("", "").await;
     setup.write("policy.toml", POLICY);
-    let output = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["check", "--config", setup.config().to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = run(["check", "--config", setup.config().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
-    let told = String::from_utf8(output.stdout).unwrap();
+    let (told, _) = told(&output);
     let gateway = setup.serve().await;
     for text in [told, gateway.process.logged()] {
         for grant in [0, 1, 2, 4] {

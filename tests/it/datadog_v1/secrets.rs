@@ -1,40 +1,15 @@
 //! The id is the secret: nobody writes it down, and yet everything that was done
 //! to it is found.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
-
 use serde_json::{Value as Json, json};
 
 use super::{Caller, KINDS, VERBS, refused};
 use crate::support::{
-    gateway::Sandbox,
+    gateway::{Sandbox, records_about},
     http::Http,
     served::{MAIN, SANDBOX_POLICY, Served},
     upstreams::{Place, asked, inject},
 };
-
-/// The records about a secret, as `keygate audit list --secret -` finds them.
-fn about(sandbox: &Sandbox, secret: &str) -> Vec<Json> {
-    let mut listing = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["audit", "list", "--json", "--oldest", "--secret", "-"])
-        .arg("--config")
-        .arg(sandbox.config())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = listing.stdin.take().unwrap();
-    input.write_all(secret.as_bytes()).unwrap();
-    drop(input);
-    let output = listing.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines();
-    lines.map(|it| serde_json::from_str(it).unwrap()).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_key_leads_to_every_record_of_it() {
@@ -47,7 +22,7 @@ async fn a_leaked_key_leads_to_every_record_of_it() {
         admin.delete(kind, &value).await.ok();
         assert_eq!(admin.get(kind, &value).await.code(), "NOT_FOUND");
 
-        let records = about(&sandbox, &value);
+        let records = records_about(sandbox.config(), &value);
         let seen: Vec<_> = records
             .iter()
             .map(|it| {
@@ -76,7 +51,8 @@ async fn a_leaked_key_leads_to_every_record_of_it() {
             assert!(!record.to_string().contains(&value), "{record}");
         }
     }
-    assert!(about(&sandbox, "0123456789abcdef0123456789abcdef").is_empty());
+    let other = "0123456789abcdef0123456789abcdef";
+    assert!(records_about(sandbox.config(), other).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

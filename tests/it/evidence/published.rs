@@ -123,7 +123,7 @@ async fn they_go_to_standard_output_to_a_file_and_to_a_url() {
         arguments.extend(["--checkpoints", path.to_str().unwrap()]);
     }
     let output = audit(&arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,10 +198,10 @@ async fn without_a_key_that_is_said() {
     let key = audit(&["key", "--signing-key", signing_key.to_str().unwrap()]);
     let key = String::from_utf8(key.stdout).unwrap();
     let output = audit(&["verify", "--store", &store, "--key", key.trim()]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
     assert!(
-        told(&output).contains("covers 1 records"),
+        all_told(&output).contains("covers 1 records"),
         "{}",
-        told(&output)
+        all_told(&output)
     );
 }

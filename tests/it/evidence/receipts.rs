@@ -37,7 +37,7 @@ async fn every_mutation_of_the_contract_gives_a_receipt_that_proves_its_record()
         "--config",
         stage.served.setup.config().to_str().unwrap(),
     ]);
-    assert!(exported.status.success(), "{}", told(&exported));
+    assert!(exported.status.success(), "{}", all_told(&exported));
     let lines = String::from_utf8(exported.stdout).unwrap();
     let lines: Vec<_> = lines.lines().collect();
     let key = stage.key();
@@ -69,7 +69,7 @@ async fn every_mutation_of_the_contract_gives_a_receipt_that_proves_its_record()
             ])
         };
         let output = prove(&alone);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
         fs::write(&alone, line.replacen("\"v\":1", "\"v\":2", 1)).unwrap();
         assert_eq!(prove(&alone).status.code(), Some(65));
         proved.push(record["id"].clone());
@@ -85,12 +85,12 @@ async fn every_mutation_of_the_contract_gives_a_receipt_that_proves_its_record()
         .flat_map(|it| ["--receipt", it.to_str().unwrap()])
         .collect();
     let output = stage.verify(&receipts);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
     let none = stage.kept.path().join("none");
     fs::write(&none, "").unwrap();
     let output = stage.verify_independently(&none);
-    assert!(output.status.success(), "{}", told(&output));
-    assert!(told(&output).contains(&format!("receipts: {expected}")));
+    assert!(output.status.success(), "{}", all_told(&output));
+    assert!(all_told(&output).contains(&format!("receipts: {expected}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,5 +118,5 @@ async fn a_mutation_that_fails_has_its_receipt_too() {
     assert!(stage.call(LIST).await.receipts.is_empty());
     stage.end();
     let output = stage.verify(&["--receipt", stage.receipts[1].to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
 }

@@ -35,21 +35,21 @@ async fn audited() -> (Stage, PathBuf) {
 async fn a_trail_as_it_was_left_holds_for_both_programs() {
     let (stage, earlier) = audited().await;
     let output = stage.verify(&["--checkpoints", earlier.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("the trail holds"));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
+    assert!(all_told(&output).contains("the trail holds"));
     // nothing is left that no checkpoint covers
     assert!(
-        !told(&output).contains("nothing vouches"),
+        !all_told(&output).contains("nothing vouches"),
         "{}",
-        told(&output)
+        all_told(&output)
     );
     let other = stage.verify_independently(&earlier);
-    assert!(other.status.success(), "{}", told(&other));
+    assert!(other.status.success(), "{}", all_told(&other));
     let root = |text: &str| {
         let at = text.split("root ").nth(1).unwrap();
         at.split_whitespace().next().unwrap().to_owned()
     };
-    assert_eq!(root(&told(&output)), root(&told(&other)));
+    assert_eq!(root(&all_told(&output)), root(&all_told(&other)));
     // it is offline: with a configuration that has faults, too, and without a server
     let broken = stage.served.setup.config();
     let text = fs::read_to_string(&broken).unwrap();
@@ -62,7 +62,7 @@ async fn a_trail_as_it_was_left_holds_for_both_programs() {
         "--key",
         key.to_str().unwrap(),
     ]);
-    assert_eq!(by_config.status.code(), Some(0), "{}", told(&by_config));
+    assert_eq!(by_config.status.code(), Some(0), "{}", all_told(&by_config));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,17 +105,26 @@ async fn whatever_was_changed_is_found_by_both_programs() {
             .execute_batch(sql)
             .unwrap();
         let output = stage.verify(&["--checkpoints", earlier.to_str().unwrap()]);
-        assert_eq!(output.status.code(), Some(65), "{what}: {}", told(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(65),
+            "{what}: {}",
+            all_told(&output)
+        );
         if let Some(expected) = expected {
             assert!(
-                told(&output).contains(expected),
+                all_told(&output).contains(expected),
                 "{what}: {}",
-                told(&output)
+                all_told(&output)
             );
             let other = stage.verify_independently(&earlier);
-            assert!(!other.status.success(), "{what}: {}", told(&other));
+            assert!(!other.status.success(), "{what}: {}", all_told(&other));
         } else {
-            assert!(told(&output).contains("twice"), "{what}: {}", told(&output));
+            assert!(
+                all_told(&output).contains("twice"),
+                "{what}: {}",
+                all_told(&output)
+            );
         }
     }
 }
@@ -134,17 +143,17 @@ async fn a_trail_that_was_begun_anew_is_found() {
     }
     stage.end();
     let alone = stage.verify(&[]);
-    assert_eq!(alone.status.code(), Some(0), "{}", told(&alone));
+    assert_eq!(alone.status.code(), Some(0), "{}", all_told(&alone));
     let output = stage.verify(&["--checkpoints", earlier.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(65), "{}", all_told(&output));
     assert!(
-        told(&output).contains("was not signed"),
+        all_told(&output).contains("was not signed"),
         "{}",
-        told(&output)
+        all_told(&output)
     );
     // with another key, what is kept beside it is not signed by the one that is known
     let other = stage.verify(&["--key", "keygate+00000000+AAAA"]);
-    assert_eq!(other.status.code(), Some(64), "{}", told(&other));
+    assert_eq!(other.status.code(), Some(64), "{}", all_told(&other));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,24 +161,24 @@ async fn a_trail_without_its_old_records_proves_as_much() {
     let (stage, earlier) = audited().await;
     let store = format!("sqlite:{}", stage.trail().display());
     let pruned = audit(&["prune", "--store", &store, "--before", "2999-01-01"]);
-    assert_eq!(pruned.status.code(), Some(0), "{}", told(&pruned));
+    assert_eq!(pruned.status.code(), Some(0), "{}", all_told(&pruned));
     let mut evidence = vec!["--checkpoints", earlier.to_str().unwrap()];
     for receipt in &stage.receipts {
         evidence.extend(["--receipt", receipt.to_str().unwrap()]);
     }
     let output = stage.verify(&evidence);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", all_told(&output));
     assert!(
-        told(&output).contains("known by their hashes alone"),
+        all_told(&output).contains("known by their hashes alone"),
         "{}",
-        told(&output)
+        all_told(&output)
     );
     let other = stage.verify_independently(&earlier);
-    assert!(other.status.success(), "{}", told(&other));
+    assert!(other.status.success(), "{}", all_told(&other));
     // what is left of them can't be changed either
     let change = "UPDATE records SET leaf = zeroblob(32) WHERE position = 3";
     let connection = Connection::open(stage.trail()).unwrap();
     assert_eq!(connection.execute(change, []).unwrap(), 1);
     let output = stage.verify(&evidence);
-    assert_eq!(output.status.code(), Some(65), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(65), "{}", all_told(&output));
 }

@@ -14,8 +14,11 @@ use keygate::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Folder, record, told};
-use crate::support::serve::until;
+use super::{Folder, record};
+use crate::support::{
+    program::{keygate, told},
+    serve::until,
+};
 
 /// Writes so many records.
 async fn fill(folder: &Folder, from: usize, count: usize) {
@@ -106,8 +109,7 @@ async fn a_reader_that_goes_leaves_the_cursor_where_it_was() {
     let cursor = folder.path("cursor");
     let store = folder.store();
     let go_away = |with_cursor: bool| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keygate"));
-        command.args(["audit", "export", "--store", &store]);
+        let mut command = keygate(["audit", "export", "--store", &store]);
         if with_cursor {
             command.args(["--cursor", cursor.to_str().unwrap()]);
         }
@@ -141,8 +143,7 @@ async fn a_reader_that_goes_leaves_the_cursor_where_it_was() {
 
 /// An export that follows the trail.
 fn follow(folder: &Folder, more: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["audit", "export", "--store", &folder.store(), "--follow"])
+    keygate(["audit", "export", "--store", &folder.store(), "--follow"])
         .args(more)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -8,9 +8,10 @@ use keygate::{
     clock::Clock,
 };
 
-use super::{DAY, Folder, calls, record, run, told};
+use super::{DAY, Folder, calls, record};
 use crate::support::{
     gateway::contract,
+    program::{run, told},
     served::{MAIN, SANDBOX_POLICY, Served},
 };
 
@@ -193,7 +194,7 @@ site = \"nowhere\"
 ";
     fs::write(folder.path("keygate.toml"), config).unwrap();
     let args = ["audit", "list", "--json", "--config", "keygate.toml"];
-    let output = run(&args, folder.0.path(), b"");
+    let output = folder.keygate(&args).output().unwrap();
     assert!(output.status.success(), "{}", told(&output).1);
     assert_eq!(calls(&output), ["0-days-ago"]);
 
@@ -212,13 +213,13 @@ site = \"nowhere\"
         ("[audit\n", 78, "this is not TOML"),
     ] {
         fs::write(folder.path("keygate.toml"), config).unwrap();
-        let output = run(&args, folder.0.path(), b"");
+        let output = folder.keygate(&args).output().unwrap();
         let errors = told(&output).1;
         assert_eq!(output.status.code(), Some(code), "{config}: {errors}");
         assert!(errors.contains(words), "{errors}");
         assert!(!errors.contains("hunter2"), "{errors}");
     }
-    let output = run(&["audit", "list"], folder.0.path(), b"");
+    let output = folder.keygate(&["audit", "list"]).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(
         !folder.path("none.db").exists(),
@@ -311,7 +312,7 @@ async fn every_denial_names_what_was_missing_and_the_rule() {
         "--config",
         config.to_str().unwrap(),
     ];
-    let (said, _) = told(&run(&args, served.setup.folder.path(), b""));
+    let (said, _) = told(&run(args));
     assert_eq!(said.lines().count(), denied);
     for line in said.lines() {
         assert!(

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use super::run;
 use crate::support::{
+    program::{run, told},
     python,
     served::{MAIN, SANDBOX_POLICY, Served, target},
 };
@@ -32,9 +32,8 @@ async fn events_of_everything_that_happens_keep_to_the_schema() {
     let config = config.to_str().unwrap();
     // upkeep leaves records too
     let audit = |args: &[&str]| {
-        let all = [&["audit"], args, &["--config", config]].concat();
-        let output = run(&all, folder, b"");
-        assert!(output.status.success(), "{}", super::told(&output).1);
+        let output = run([&["audit"], args, &["--config", config]].concat());
+        assert!(output.status.success(), "{}", told(&output).1);
         output.stdout
     };
     audit(&["rotate-fingerprint-key"]);
@@ -47,7 +46,7 @@ async fn events_of_everything_that_happens_keep_to_the_schema() {
         .arg(&path)
         .output()
         .unwrap();
-    let (said, errors) = super::told(&output);
+    let (said, errors) = told(&output);
     assert!(output.status.success(), "{said}{errors}");
     let versions: Vec<_> = said.lines().collect();
     assert!(versions.len() >= 5, "{said}");

@@ -9,6 +9,7 @@ use std::{
 use keygate::audit::tree::Hash;
 
 use crate::support::{
+    program::{PROGRAM, told},
     serve::{Gateway, until},
     served::{MAIN, SANDBOX_POLICY, Served, target, text},
 };
@@ -23,7 +24,7 @@ fn commands() -> Vec<&'static str> {
 
 /// A shell's command, with the program on its path.
 fn shell(command: &str, folder: &Path) -> Command {
-    let program = Path::new(env!("CARGO_BIN_EXE_keygate"));
+    let program = Path::new(PROGRAM);
     let folders = env::var_os("PATH").unwrap();
     let folders = env::split_paths(&folders).map(|it| it.to_owned());
     let own = program.parent().unwrap().to_owned();
@@ -83,9 +84,8 @@ async fn its_commands_do_what_it_says() {
                 .stdin(Stdio::null())
                 .output()
                 .unwrap();
-            let errors = String::from_utf8_lossy(&output.stderr);
+            let (said, errors) = told(&output);
             assert!(output.status.success(), "{command}: {errors}");
-            let said = String::from_utf8(output.stdout).unwrap();
             if command.contains("--secret") {
                 assert_eq!(said.lines().count(), 1, "{command}: {said}");
             } else if command.contains("--kind denied") {

@@ -6,8 +6,11 @@ use keygate::{audit::note, clock::Clock};
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 
-use super::{Folder, record, run, told};
-use crate::support::python;
+use super::{Folder, record};
+use crate::support::{
+    program::{PROGRAM, told},
+    python,
+};
 
 /// So many are added at once.
 const MORE: usize = 50_000;
@@ -32,7 +35,7 @@ impl Long {
         let key = note::generate().unwrap();
         fs::write(folder.path("signing.pem"), key.expose_secret()).unwrap();
         let print = ["audit", "key", "--signing-key", "signing.pem"];
-        let key = told(&run(&print, folder.0.path(), b"")).0;
+        let key = told(&folder.keygate(&print).output().unwrap()).0;
         let mut long = Self {
             folder,
             key: key.trim().to_owned(),
@@ -75,7 +78,7 @@ impl Long {
         let output = Command::new(python::python())
             .arg(python::scripts().join("terminal.py"))
             .args(options)
-            .arg(env!("CARGO_BIN_EXE_keygate"))
+            .arg(PROGRAM)
             .args(["audit", "verify", "--key", &self.key])
             .args(["--store", &self.folder.store()])
             .current_dir(self.folder.0.path())

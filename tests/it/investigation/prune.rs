@@ -9,10 +9,11 @@ use keygate::{
     },
     clock::Clock,
 };
-use serde_json::Value as Json;
 
-use super::{DAY, Folder, record, run, told};
+use super::{DAY, Folder, record};
 use crate::support::{
+    gateway::records,
+    program::{run, told},
     serve::{Setup, until},
     served::SANDBOX_POLICY,
 };
@@ -194,10 +195,8 @@ async fn a_trail_that_a_gateway_writes_to_is_pruned_by_its_setting() {
     .unwrap();
     let gateway = setup.serve().await;
     let config = setup.config();
-    let args = |args: &[&str]| {
-        let all = [&["audit"], args, &["--config", config.to_str().unwrap()]].concat();
-        run(&all, setup.folder.path(), b"")
-    };
+    let args =
+        |args: &[&str]| run([&["audit"], args, &["--config", config.to_str().unwrap()]].concat());
     // what nobody will ever know is settled first: no upstream is configured
     until("both calls are settled", || {
         let settled = told(&args(&["list", "--json", "--kind", "reconciled"])).0;
@@ -221,14 +220,7 @@ async fn a_trail_that_a_gateway_writes_to_is_pruned_by_its_setting() {
     let text = fs::read_to_string(&config).unwrap();
     let with = text.replace("[audit]\n", "[audit]\nretention = \"400d\"\n");
     setup.write("keygate.toml", &with);
-    let list = || {
-        let listed = args(&["list", "--json", "--oldest", "--limit", "9999"]);
-        let said = told(&listed).0;
-        let records = said
-            .lines()
-            .map(|it| serde_json::from_str::<Json>(it).unwrap());
-        records.collect::<Vec<_>>()
-    };
+    let list = || records(&config, &[]);
     let pruned = until("records are pruned", || {
         let old = list()
             .iter()
@@ -266,7 +258,7 @@ async fn a_wrong_retention_is_told() {
         setup.write("keygate.toml", &text.replace("[audit]\n", &with));
         let config = setup.config();
         let args = ["check", "--config", config.to_str().unwrap()];
-        let output = run(&args, setup.folder.path(), b"");
+        let output = run(args);
         assert_eq!(output.status.code(), Some(78));
         let errors = told(&output).1;
         assert!(

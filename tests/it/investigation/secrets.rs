@@ -1,9 +1,9 @@
 //! A leaked secret is found, under every key that fingerprints were ever made with.
 
-use serde_json::Value as Json;
-
-use super::{Folder, record, run, told};
+use super::{Folder, record};
 use crate::support::{
+    gateway::records_about,
+    program::{run, told},
     serve::Gateway,
     served::{MAIN, SANDBOX_POLICY, Served, target},
 };
@@ -78,7 +78,7 @@ async fn a_key_that_has_no_id_stays_its_makers_own_under_a_new_fingerprint_key()
     let config = served.setup.config();
     let config = config.to_str().unwrap();
     let rotate = ["audit", "rotate-fingerprint-key", "--config", config];
-    let output = run(&rotate, served.setup.folder.path(), b"");
+    let output = run(rotate);
     assert!(output.status.success(), "{}", told(&output).1);
     served.gateway = Gateway::start(&served.setup.config()).await;
     let client = served.client();
@@ -86,15 +86,7 @@ async fn a_key_that_has_no_id_stays_its_makers_own_under_a_new_fingerprint_key()
     let found = client.call(GET, Some(&operator), &request).await.ok();
     assert!(found.has_field_by_name("api_key"));
     // whoever has the leaked key finds its making and its reading
-    let list = [
-        "audit", "list", "--json", "--secret", "-", "--config", config,
-    ];
-    let output = run(&list, served.setup.folder.path(), key.as_bytes());
-    let (said, _) = told(&output);
-    let said: Vec<Json> = said
-        .lines()
-        .map(|it| serde_json::from_str(it).unwrap())
-        .collect();
+    let said = records_about(&served.setup.config(), &key);
     let rpcs: Vec<_> = said.iter().map(|it| it["rpc"].as_str().unwrap()).collect();
     assert!(rpcs.contains(&GET), "{rpcs:?}");
     let made = rpcs.iter().any(|it| it.ends_with("/CreateApiKey"));

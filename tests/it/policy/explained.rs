@@ -1,13 +1,12 @@
 //! What is explained is what is decided: by the RPC, by the command and by the
 //! call itself.
 
-use std::process::Command;
-
 use serde_json::{Value as Json, json};
 
 use super::{Caller, rule};
 use crate::support::{
     gateway::{contract, methods},
+    program::{keygate, told},
     served::{MAIN, Served, text},
     upstreams::Place,
     vendors::{BRAINTRUST, COVEO, DATADOG, Vendor},
@@ -110,14 +109,13 @@ fn by_rpc(answer: &prost_reflect::DynamicMessage) -> Explained {
 
 /// `keygate policy explain`, with the gateway's configuration.
 fn by_command(served: &Served, arguments: &[&str]) -> Explained {
-    let output = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["policy", "explain", "--json", "--config"])
+    let output = keygate(["policy", "explain", "--json", "--config"])
         .arg(served.setup.config())
         .args(arguments)
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let told: Json = serde_json::from_slice(&output.stdout).expect(&errors);
+    let (printed, errors) = told(&output);
+    let told: Json = serde_json::from_str(&printed).expect(&errors);
     let permitted = told["permitted"].as_bool().unwrap();
     assert_eq!(output.status.code(), Some(if permitted { 0 } else { 77 }));
     let missing = told["missing"].as_array().unwrap().iter();

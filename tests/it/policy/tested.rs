@@ -1,12 +1,10 @@
 //! `keygate policy test`.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path, process::Output};
 
 use tempfile::TempDir;
+
+use crate::support::program::{keygate, told};
 
 const POLICY: &str = r#"
 [roles.payments]
@@ -159,29 +157,20 @@ fn folder(policy: &str, cases: &str) -> TempDir {
 
 /// Runs from elsewhere, so that what is relative is relative to the file.
 fn test(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["policy", "test"])
+    keygate(["policy", "test"])
         .arg(folder.join("cases.toml"))
         .args(arguments)
         .output()
         .unwrap()
 }
 
-fn printed(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn complained(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
-}
-
 #[test]
 fn a_policy_that_decides_as_expected_passes() {
     let folder = folder(POLICY, CASES);
     let output = test(folder.path(), &[]);
-    assert_eq!(printed(&output), "15 of 15 passed\n");
-    assert_eq!(output.status.code(), Some(0), "{}", complained(&output));
-    assert_eq!(complained(&output), "");
+    assert_eq!(told(&output).0, "15 of 15 passed\n");
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output).1);
+    assert_eq!(told(&output).1, "");
 }
 
 #[test]
@@ -194,7 +183,7 @@ fn what_is_decided_otherwise_is_told_with_its_rule() {
     let other = folder.path().join("wider.toml");
     fs::write(&other, wider).unwrap();
     let output = test(folder.path(), &["--policy", other.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1), "{}", complained(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output).1);
     let expected = "\
 cases[2] (line 18)
   expected  deny by outside *.upstreams (api_keys_read)
@@ -207,8 +196,12 @@ cases[8] (line 59)
   got       permit by grants[2] roles.payments (api_keys_read) and not reveal
 12 of 15 passed
 ";
-    assert_eq!(printed(&output), expected);
-    assert!(complained(&output).contains("cases.toml: 3 of 15 are decided otherwise"));
+    assert_eq!(told(&output).0, expected);
+    assert!(
+        told(&output)
+            .1
+            .contains("cases.toml: 3 of 15 are decided otherwise")
+    );
 }
 
 #[test]
@@ -241,8 +234,8 @@ expect = "permit"
 "#;
     let output = test(folder(POLICY, cases).path(), &[]);
     assert_eq!(output.status.code(), Some(65));
-    assert_eq!(printed(&output), "");
-    let complained = complained(&output);
+    assert_eq!(told(&output).0, "");
+    let (_, complained) = told(&output);
     for fault in [
         "polcy (line 2): there is no such setting; did you mean `policy`?",
         "cases[0].rpc (line 5): several services have it; name one of `keygate.braintrust.v1.",
@@ -274,11 +267,11 @@ expect = "permit"
     ] {
         let output = test(folder(POLICY, cases).path(), &[]);
         assert_eq!(output.status.code(), Some(65), "{cases}");
-        assert!(self::complained(&output).contains(fault), "{fault}");
+        assert!(told(&output).1.contains(fault), "{fault}");
     }
     let missing = test(Path::new("/nowhere"), &[]);
     assert_eq!(missing.status.code(), Some(65));
-    assert!(self::complained(&missing).contains("the file can't be read"));
+    assert!(told(&missing).1.contains("the file can't be read"));
 }
 
 #[test]
@@ -286,7 +279,7 @@ fn a_faulty_policy_ends_with_78() {
     let faulty = folder("[roles.a]\n[deny]\nrpcs = [\"x\"]\n", CASES);
     let output = test(faulty.path(), &[]);
     assert_eq!(output.status.code(), Some(78));
-    let complained = complained(&output);
+    let (_, complained) = told(&output);
     for fault in ["policy.toml", "roles.a (line 1)", "deny.rpcs[0] (line 3)"] {
         assert!(complained.contains(fault), "{complained}");
     }
@@ -334,16 +327,12 @@ certificate = "*.Example.org"
     ];
     let all = format!("policy = \"policy.toml\"\n{}", cases.concat());
     let output = test(folder(POLICY, &all).path(), &[]);
-    assert_eq!(
-        printed(&output),
-        "5 of 5 passed\n",
-        "{}",
-        complained(&output)
-    );
+    assert_eq!(told(&output).0, "5 of 5 passed\n", "{}", told(&output).1);
 
     let faulty = all.replacen("certificates = []", "certificates = \"x\"", 1);
     let output = test(folder(POLICY, &faulty).path(), &[]);
     assert_eq!(output.status.code(), Some(65));
-    let told = complained(&output);
-    assert!(told.contains("cases[0].certificates (line 4)"), "{told}");
+    let (_, complained) = told(&output);
+    let expected = "cases[0].certificates (line 4)";
+    assert!(complained.contains(expected), "{complained}");
 }

@@ -19,7 +19,7 @@ async fn serving_needs_no_right_to_change_records() {
     let told = fails(&["serve", "--config", serve], 74);
     assert!(told.contains("keygate migrate"), "{told}");
     let migrate = |arguments: &[&str]| {
-        let output = keygate(&[&["migrate", "--config", owner], arguments].concat());
+        let output = run([&["migrate", "--config", owner], arguments].concat());
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{printed}");
         printed

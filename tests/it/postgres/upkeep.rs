@@ -1,11 +1,7 @@
 //! A trail of several trees is looked after: what is old goes from all of them, and
 //! fingerprints get a new key, also while replicas serve.
 
-use std::{
-    io::Write as _,
-    process::Stdio,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use keygate::{
     audit::{
@@ -19,6 +15,7 @@ use keygate::{
 use super::*;
 use crate::support::{
     clock::Hand,
+    gateway::records_about,
     serve::until,
     served::{resource, text},
 };
@@ -99,26 +96,12 @@ impl Stage {
     /// How many records hold a secret, as whoever has found it leaked asks: their
     /// fingerprints' versions.
     fn leaked(&self, secret: &str) -> Vec<String> {
-        let config = self.replica("investigator");
-        let config = config.to_str().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keygate"))
-            .args(["audit", "list", "--json", "--oldest", "--limit", "9999"])
-            .args(["--secret", "-", "--config", config])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(secret.as_bytes()).unwrap();
-        drop(input);
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let found = said.lines().map(|it| serde_json::from_str(it).unwrap());
+        let found = records_about(&self.replica("investigator"), secret);
         let version = |it: Json| {
             let fingerprint = it["fingerprints"][0].as_str().unwrap();
             fingerprint.split_once(':').unwrap().0.to_owned()
         };
-        found.map(version).collect()
+        found.into_iter().map(version).collect()
     }
 }
 
@@ -130,9 +113,8 @@ fn audit(config: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) 
         &["--config", config.to_str().unwrap()],
     ]
     .concat();
-    let output = keygate(&all);
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    (output.status.code(), said)
+    let output = run(&all);
+    (output.status.code(), all_told(&output))
 }
 
 fn record(trail: &Trail, call: &str) -> Record {
@@ -221,7 +203,7 @@ async fn what_is_old_goes_from_all_trees_and_they_stay_provable() {
     assert_eq!(records(&one, &["--resource", "id-of-old-two-7"]).len(), 0);
     assert_eq!(stage.roots(&sizes), roots);
     let output = stage.verify(&["one", "two"], &[]);
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let said = all_told(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let by_hash = format!("{OLD} of them are known by their hashes alone");
     assert_eq!(said.matches(&by_hash).count(), 2, "{said}");

@@ -1,22 +1,12 @@
 //! How a server starts, or says why it does not.
 
-use std::{
-    net::TcpListener,
-    process::{Command, Output},
-};
+use std::{net::TcpListener, process::Output};
 
 use super::Stage;
+use crate::support::program::{run, told};
 
-fn keygate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(arguments)
-        .env_remove("KEYGATE_CONFIG")
-        .output()
-        .unwrap()
-}
-
-fn errors(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
+fn errors(output: &Output) -> String {
+    told(output).1
 }
 
 #[tokio::test]
@@ -24,7 +14,7 @@ async fn a_trail_has_one_writer() {
     let stage = Stage::open("").await;
     let _first = stage.setup.serve().await;
     let config = stage.setup.config();
-    let second = keygate(&["serve", "--config", config.to_str().unwrap()]);
+    let second = run(["serve", "--config", config.to_str().unwrap()]);
     let told = errors(&second);
     assert_eq!(second.status.code(), Some(74), "{told}");
     assert!(
@@ -44,7 +34,7 @@ async fn a_port_that_is_taken_is_named() {
         let free = format!("{setting} = \"127.0.0.1:0\"");
         let text = text.replace(&free, &format!("{setting} = \"{address}\""));
         stage.setup.write("keygate.toml", &text);
-        let output = keygate(&["serve", "--config", file.to_str().unwrap()]);
+        let output = run(["serve", "--config", file.to_str().unwrap()]);
         let told = errors(&output);
         assert_eq!(output.status.code(), Some(69), "{told}");
         let name = format!("server.{setting}");
@@ -57,7 +47,7 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
     let stage = Stage::open("").await;
     let config = stage.setup.config();
     let check = ["check", "--config", config.to_str().unwrap()];
-    let output = keygate(&check);
+    let output = run(check);
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
 
     let grant = "[[grants]]\nrole = \"nobody\"\nclaim = \"x\"\n";
@@ -76,7 +66,7 @@ async fn check_tells_every_fault_of_all_that_the_configuration_names() {
     );
     stage.setup.write("keygate.toml", &broken);
     let told = |all: &[&str]| {
-        let output = keygate(&check);
+        let output = run(check);
         let told = errors(&output);
         assert_eq!(output.status.code(), Some(78), "{told}");
         for expected in all {
@@ -124,7 +114,7 @@ async fn explaining_a_policy_ends_with_its_decision() {
     let explain = |claim: &str, rpc: &str| {
         let config = config.to_str().unwrap();
         let rpc = &format!("keygate.datadog.v2.{rpc}");
-        keygate(&[
+        run([
             "policy", "explain", "--json", "--config", config, "--claim", claim, rpc,
         ])
     };
@@ -147,7 +137,7 @@ fn an_rpc_of_several_services_is_asked_for_by_its_full_name() {
     std::fs::write(&policy, "").unwrap();
     let explain = |rpc: &str| {
         let policy = policy.to_str().unwrap();
-        keygate(&["policy", "explain", "--policy", policy, rpc])
+        run(["policy", "explain", "--policy", policy, rpc])
     };
     let several = explain("ListApiKeys");
     let told = errors(&several);

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 use keygate::contract::{Contract, DESCRIPTOR_SET};
 
+use super::program::{keygate, run_with, told};
+
 pub(crate) use client::{Answer, Client};
 
 /// How long anything may take before a test gives up on it.
@@ -56,8 +58,7 @@ impl Process {
     pub(crate) fn start_in(arguments: &[&str], environment: Vec<(&str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_keygate"))
-            .args(arguments)
+        let child = keygate(arguments)
             .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -212,18 +213,22 @@ impl Drop for Sandbox {
 
 /// The records of a trail, oldest first, as `keygate audit list` tells.
 pub(crate) fn records(config: &Path, filter: &[&str]) -> Vec<Json> {
-    let output = Command::new(env!("CARGO_BIN_EXE_keygate"))
-        .args(["audit", "list", "--json", "--oldest", "--limit", "1000000"])
-        .args(["--config", config.to_str().unwrap()])
-        .args(filter)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    listed(config, filter, "")
+}
+
+/// Those of them that hold a secret.
+pub(crate) fn records_about(config: &Path, secret: &str) -> Vec<Json> {
+    listed(config, &["--secret", "-"], secret)
+}
+
+fn listed(config: &Path, filter: &[&str], input: &str) -> Vec<Json> {
+    let mut list = keygate(["audit", "list", "--json", "--oldest", "--limit", "1000000"]);
+    list.arg("--config").arg(config).args(filter);
+    let output = run_with(&mut list, input.as_bytes());
+    let (records, errors) = told(&output);
     assert!(output.status.success(), "{errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|it| serde_json::from_str(it).unwrap())
-        .collect()
+    let records = records.lines().map(|it| serde_json::from_str(it).unwrap());
+    records.collect()
 }
 
 /// Whether a record ends its call: neither an intent does, nor what was found out
