@@ -8,7 +8,7 @@ mod tampered;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
 };
 
 use serde_json::Value as Json;
@@ -95,8 +95,7 @@ impl Stage {
 
     /// The same by a program that shares nothing with this one.
     fn verify_independently(&self, checkpoints: &Path) -> Output {
-        Command::new(python::python())
-            .arg(python::scripts().join("verify_trail.py"))
+        python::script("verify_trail.py")
             .args([&self.trail(), &self.key(), checkpoints])
             .args(&self.receipts)
             .output()

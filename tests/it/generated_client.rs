@@ -1,19 +1,19 @@
 //! A Python client that is generated from `proto/` alone.
 
-use std::{collections::HashMap, process::Command};
+use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
 
 use crate::support::{
     gateway::{Sandbox, contract},
+    program::told,
     python,
 };
 
 /// Runs a script that generates a client; what it has printed.
 fn run(script: &str, sandbox: &Sandbox, environment: &[(&str, &str)]) -> String {
     let generated = tempfile::tempdir().unwrap();
-    let output = Command::new(python::python())
-        .arg(python::scripts().join(script))
+    let output = python::script(script)
         .arg(sandbox.grpc().to_string())
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/proto"))
         .arg(generated.path())
@@ -21,8 +21,7 @@ fn run(script: &str, sandbox: &Sandbox, environment: &[(&str, &str)]) -> String 
         .envs(environment.iter().copied())
         .output()
         .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let (printed, errors) = told(&output);
     assert!(output.status.success(), "{errors}{printed}");
     printed
 }

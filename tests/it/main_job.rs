@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::support::{
     gateway::{Client, Process, Sandbox},
+    program::told,
     python,
 };
 
@@ -21,9 +22,8 @@ fn a_key_is_made_with_ten_lines_of_python_and_leaves_two_records() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let (said, errors) = told(&output);
     assert!(output.status.success(), "{errors}");
-    let said = String::from_utf8(output.stdout).unwrap();
     let id = said.split_whitespace().nth(1).unwrap();
     assert!(said.starts_with("made "), "{said}");
 
@@ -110,8 +110,7 @@ async fn what_the_sandbox_prints_can_be_pasted() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let (said, errors) = told(&output);
     assert!(output.status.success(), "{errors}");
     assert!(said.contains("made "), "{said}");
     assert!(said.contains("intent "), "{said}");

@@ -1,8 +1,6 @@
 //! Events are what the Open Cybersecurity Schema Framework says that they are: held
 //! against its schemas, of every version that there is.
 
-use std::process::Command;
-
 use serde_json::Value as Json;
 
 use crate::support::{
@@ -41,8 +39,7 @@ async fn events_of_everything_that_happens_keep_to_the_schema() {
     let path = folder.join("events.jsonl");
     std::fs::write(&path, &events).unwrap();
 
-    let output = Command::new(python::python())
-        .arg(python::scripts().join("ocsf_validate.py"))
+    let output = python::script("ocsf_validate.py")
         .arg(&path)
         .output()
         .unwrap();

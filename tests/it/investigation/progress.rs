@@ -1,6 +1,6 @@
 //! How far a verification has come: it is shown on a terminal, and nowhere else.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
 use keygate::{audit::note, clock::Clock};
 use secrecy::ExposeSecret as _;
@@ -75,8 +75,7 @@ impl Long {
 
     /// Verifies it on a terminal; `options` are the terminal's.
     fn on_a_terminal(&self, options: &[&str]) -> Json {
-        let output = Command::new(python::python())
-            .arg(python::scripts().join("terminal.py"))
+        let output = python::script("terminal.py")
             .args(options)
             .arg(PROGRAM)
             .args(["audit", "verify", "--key", &self.key])

@@ -2,31 +2,22 @@
 
 use keygate::{clock::Clock, sandbox::coveo::Options};
 use secrecy::ExposeSecret as _;
-use tokio::process::Command;
 
 use super::Sandbox;
-use crate::support::{clock, node};
+use crate::support::{clock, node, packages::is_ok};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completes_every_operation() {
     // The script looks at the time of day.
     let (_, hand) = clock::manual();
     let sandbox = Sandbox::start_at(Options::default(), Clock::system(), hand).await;
-    let script = tokio::task::spawn_blocking(|| node::script("coveo_official.mjs"));
-    let output = Command::new("node")
-        .arg(script.await.unwrap())
-        .arg(sandbox.organization.base_url())
-        .arg(sandbox.organization.organization_id())
-        .env("COVEO_TOKEN", sandbox.organization.token().expose_secret())
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        output.status.success() && output.stdout == b"ok\n",
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    is_ok(|| {
+        node::script("coveo_official.mjs")
+            .arg(sandbox.organization.base_url())
+            .arg(sandbox.organization.organization_id())
+            .env("COVEO_TOKEN", sandbox.organization.token().expose_secret())
+            .output()
+    });
     let state = sandbox.organization.state();
     let routes: std::collections::BTreeSet<_> = state["requests"]
         .as_array()

@@ -2,10 +2,9 @@
 
 use keygate::{clock::Clock, sandbox::datadog::Options};
 use secrecy::ExposeSecret as _;
-use tokio::process::Command;
 
 use super::Sandbox;
-use crate::support::{clock, python};
+use crate::support::{clock, packages::is_ok, python};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completes_every_operation() {
@@ -22,25 +21,15 @@ async fn run(script: &str) {
     // The script looks at the time of day.
     let (_, hand) = clock::manual();
     let sandbox = Sandbox::start_at(Options::default(), Clock::system(), hand).await;
-    let python = tokio::task::spawn_blocking(python::python).await.unwrap();
-    let output = Command::new(python)
-        // No bytecode beside the scripts, which import each other.
-        .arg("-B")
-        .arg(python::scripts().join(script))
-        .arg(sandbox.site.base_url())
-        .arg(sandbox.site.service_account_id())
-        .env("DD_API_KEY", sandbox.site.api_key().expose_secret())
-        .env("DD_APP_KEY", sandbox.site.app_key().expose_secret())
-        .env_remove("DD_SITE")
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        output.status.success() && output.stdout == b"ok\n",
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    is_ok(|| {
+        python::script(script)
+            .arg(sandbox.site.base_url())
+            .arg(sandbox.site.service_account_id())
+            .env("DD_API_KEY", sandbox.site.api_key().expose_secret())
+            .env("DD_APP_KEY", sandbox.site.app_key().expose_secret())
+            .env_remove("DD_SITE")
+            .output()
+    });
     let state = sandbox.site.state();
     let refused = state["requests"]
         .as_array()

@@ -8,17 +8,19 @@ use std::{
     sync::OnceLock,
 };
 
-use super::packages::{prepared, run};
+use super::packages::of_node;
 
-/// A script of `tests/node`, copied to where it finds its packages. The first
-/// call installs them, and anew when the lock file or a script has changed; other
+/// A command of a script of `tests/node`, copied to where it finds its packages. The
+/// first call installs them, and anew when the lock file or a script has changed; other
 /// threads and processes wait.
 ///
 /// # Panics
 /// If there is no Node.js or the packages can't be installed.
-pub(crate) fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> Command {
     static HOME: OnceLock<PathBuf> = OnceLock::new();
-    HOME.get_or_init(prepare).join(name)
+    let mut command = Command::new("node");
+    command.arg(HOME.get_or_init(prepare).join(name));
+    command
 }
 
 fn prepare() -> PathBuf {
@@ -29,18 +31,5 @@ fn prepare() -> PathBuf {
         .filter(|file| file.is_file())
         .collect();
     files.sort();
-    let wanted: String = files
-        .iter()
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
-    prepared("it-node", &wanted, |home| {
-        fs::create_dir_all(home).unwrap();
-        for file in &files {
-            fs::copy(file, home.join(file.file_name().unwrap())).unwrap();
-        }
-        run(Command::new("npm")
-            .arg("ci")
-            .args(["--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(home));
-    })
+    of_node("it-node", &files, |_| ())
 }

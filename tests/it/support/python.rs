@@ -20,8 +20,15 @@ pub(crate) fn python() -> PathBuf {
     PYTHON.get_or_init(prepare).clone()
 }
 
-/// The directory of the Python scripts.
-pub(crate) fn scripts() -> PathBuf {
+/// A command of a script of `tests/python`.
+pub(crate) fn script(name: &str) -> Command {
+    let mut command = Command::new(python());
+    // no bytecode beside the scripts, which import each other
+    command.arg("-B").arg(scripts().join(name));
+    command
+}
+
+fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python")
 }
 

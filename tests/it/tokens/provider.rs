@@ -38,8 +38,7 @@ struct Provider {
 impl Provider {
     async fn start() -> Self {
         let script = tokio::task::spawn_blocking(|| node::script("oidc_provider.mjs"));
-        let mut child = Command::new("node")
-            .arg(script.await.unwrap())
+        let mut child = Command::from(script.await.unwrap())
             .arg("keygate")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

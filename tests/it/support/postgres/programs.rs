@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::super::packages::{prepared, run};
+use super::super::packages::{of_node, run};
 
 /// Where the programs are; copied to where another user can start them, if they
 /// are not there already.
@@ -36,18 +36,7 @@ pub(super) fn within_reach(folder: &Path, of_another: bool) -> PathBuf {
 fn package() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres");
     let files = ["package.json", "package-lock.json"].map(|it| folder.join(it));
-    let wanted = files.each_ref().map(|it| fs::read_to_string(it).unwrap());
-    let home = prepared("it-postgres", &wanted.concat(), |home| {
-        fs::create_dir_all(home).unwrap();
-        for file in &files {
-            fs::copy(file, home.join(file.file_name().unwrap())).unwrap();
-        }
-        run(Command::new("npm")
-            .arg("ci")
-            .args(["--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(home));
-        link(&in_package(home));
-    });
+    let home = of_node("it-postgres", &files, |home| link(&in_package(home)));
     in_package(&home).join("native")
 }
 
