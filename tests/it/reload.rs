@@ -13,7 +13,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::Ipv4Addr,
-    process::Command,
     sync::{Arc, Mutex},
 };
 
@@ -25,7 +24,6 @@ use keygate::{files::digest, tasks::Tasks};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::support::{
-    gateway::Process,
     http::Http,
     own_keys,
     serve::{Gateway, Setup, until},
@@ -224,11 +222,4 @@ fn version(text: &str) -> String {
 fn replace(setup: &Setup, name: &str, text: &str) {
     let new = setup.write(&format!("{name}.new"), text);
     fs::rename(new, setup.folder.path().join(name)).unwrap();
-}
-
-/// Asks a process to read everything anew.
-fn hang_up(process: &Process) {
-    let pid = process.id().to_string();
-    let sent = Command::new("kill").args(["-HUP", &pid]).status();
-    assert!(sent.unwrap().success());
 }

@@ -8,7 +8,6 @@ mod tls;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    process::Command,
     sync::Arc,
 };
 
@@ -19,7 +18,7 @@ use axum::{
 use keygate::tasks::Tasks;
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use crate::support::{gateway::Process, own_keys, serve::Setup};
+use crate::support::{own_keys, serve::Setup};
 
 const CREATE: &str = "keygate.datadog.v2.ApiKeyService/CreateApiKey";
 const LIST: &str = "keygate.datadog.v2.ApiKeyService/ListApiKeys";
@@ -82,10 +81,4 @@ fn org(address: SocketAddr) -> String {
         "[[datadog]]\nsite = \"us1\"\norg = \"main\"\nbase_url = \"http://{address}\"\n\
          api_key = {{ file = \"key\" }}\napp_key = {{ file = \"key\" }}\n"
     )
-}
-
-/// Asks a process to end, and leaves it to it.
-fn terminate(process: &Process) {
-    let pid = process.id().to_string();
-    assert!(Command::new("kill").arg(pid).status().unwrap().success());
 }

@@ -121,9 +121,7 @@ async fn a_watch_does_not_hold_up_a_gateway_that_ends() {
     assert_eq!(watch.position().await.unwrap(), Some(0));
     let clock = Clock::system();
     let begun = clock.instant();
-    let pid = served.gateway.process.id().to_string();
-    let sent = std::process::Command::new("kill").arg(&pid).status();
-    assert!(sent.unwrap().success());
+    served.gateway.process.ask_to_end();
     let ended = watch.end().await.unwrap_err();
     assert_eq!(
         (ended.code(), reason(&ended).as_str()),

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use keygate::{
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Folder, record};
 use crate::support::{
-    program::{keygate, told},
+    program::{keygate, signal, told},
     serve::until,
 };
 
@@ -233,8 +233,7 @@ async fn it_follows_what_is_committed_until_it_is_told_to_end() {
     fs::rename(&out, folder.path("out.1")).unwrap();
     trail.append(record(&trail, "4")).await.unwrap();
     until("it is exported", || (lines(&out).len() == 1).then_some(())).await;
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    signal(child.id(), "TERM");
     let ended = until("it ends", || child.try_wait().unwrap()).await;
     assert_eq!(ended.code(), Some(0));
     trail.close().await.unwrap();

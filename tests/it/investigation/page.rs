@@ -9,7 +9,7 @@ use std::{
 use keygate::audit::tree::Hash;
 
 use crate::support::{
-    program::{PROGRAM, told},
+    program::{PROGRAM, signal, told},
     serve::{Gateway, until},
     served::{MAIN, SANDBOX_POLICY, Served, target, text},
 };
@@ -76,8 +76,7 @@ async fn its_commands_do_what_it_says() {
             let client = served.client();
             client.call(GET, Some(&admin), &request).await.ok();
             until("it follows", || (count() > before).then_some(())).await;
-            let pid = following.id().to_string();
-            assert!(Command::new("kill").arg(pid).status().unwrap().success());
+            signal(following.id(), "TERM");
             assert_eq!(following.wait().unwrap().code(), Some(0), "{command}");
         } else {
             let output = shell(command, &folder)

@@ -66,23 +66,12 @@ impl Bench {
 
     /// Kills the gateway where it stands.
     pub(super) fn kill(&mut self) {
-        let pid = self.served.gateway.process.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args(["-9", &pid])
-            .status();
-        assert!(killed.unwrap().success());
-        waiting_for_end(self);
+        self.served.gateway.process.kill();
     }
 
     pub(super) async fn start_again(&mut self) {
         self.served.gateway = self.served.setup.serve().await;
         self.client = Client::new(self.served.gateway.grpc);
-    }
-}
-
-fn waiting_for_end(bench: &mut Bench) {
-    while bench.served.gateway.process.ended().is_none() {
-        std::thread::yield_now();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The masters' credentials.
 
 use super::{
-    GET, Stage, hang_up, replace,
+    GET, Stage, replace,
     steady::{Moment, Steady, all_right},
 };
 use crate::support::serve::{POLICY, until};
@@ -73,7 +73,7 @@ async fn a_command_is_run_again_on_a_signal_and_not_because_a_file_has_changed()
     callers.go_on(20).await;
     assert_eq!((runs(), stage.upstream.came("second")), (1, 0));
 
-    hang_up(&stage.gateway.process);
+    stage.gateway.process.hang_up();
     stage.taken(3).await;
     callers.go_on(20).await;
     assert_eq!(runs(), 2);
@@ -81,7 +81,7 @@ async fn a_command_is_run_again_on_a_signal_and_not_because_a_file_has_changed()
 
     // one that fails leaves what it gave before, and holds nothing else up
     std::fs::remove_file(stage.setup.folder.path().join("key")).unwrap();
-    hang_up(&stage.gateway.process);
+    stage.gateway.process.hang_up();
     stage.refused(1).await;
     assert_eq!(runs(), 3);
     stage.setup.write("policy.toml", POLICY);
@@ -94,7 +94,7 @@ async fn a_command_is_run_again_on_a_signal_and_not_because_a_file_has_changed()
 #[tokio::test]
 async fn a_signal_with_nothing_changed_changes_nothing() {
     let stage = Stage::new("", "").await;
-    hang_up(&stage.gateway.process);
+    stage.gateway.process.hang_up();
     stage.taken(2).await;
     let logged = || {
         let logged = stage.gateway.process.logged();

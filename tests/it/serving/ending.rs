@@ -7,7 +7,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{CREATE, LIST, Stage, terminate};
+use super::{CREATE, LIST, Stage};
 use crate::support::{
     gateway::{Client, records},
     http::Http,
@@ -30,7 +30,7 @@ async fn a_running_call_finishes_while_new_ones_are_refused() {
     let running = client.call(CREATE, Some(&token), &request);
     let operator = async {
         stage.came.acquire().await.unwrap().forget();
-        terminate(&gateway.process);
+        gateway.process.ask_to_end();
         let seen = watch.message().await.unwrap().unwrap();
         assert_eq!(seen.status(), ServingStatus::NotServing);
         let http = Http::new(gateway.http.clone(), Vec::new());

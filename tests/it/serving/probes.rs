@@ -16,7 +16,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{CREATE, LIST, Stage, terminate};
+use super::{CREATE, LIST, Stage};
 use crate::support::{
     gateway::{is_terminal, records},
     http::Http,
@@ -118,7 +118,7 @@ async fn a_request_can_be_followed_and_one_that_is_too_large_is_refused() {
     assert!(metrics.contains("keygate_calls_in_flight 0"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
 
-    terminate(&gateway.process);
+    gateway.process.ask_to_end();
     let code = until("it ends", || gateway.process.ended()).await;
     assert_eq!(code, Some(0));
     let log: Vec<Json> = gateway

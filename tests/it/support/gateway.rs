@@ -8,7 +8,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::OnceLock,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use keygate::contract::{Contract, DESCRIPTOR_SET};
 
-use super::program::{keygate, run_with, told};
+use super::program::{keygate, run_with, signal, told};
 
 pub(crate) use client::{Answer, Client};
 
@@ -78,9 +78,12 @@ impl Process {
 
     /// Asks it to end as an operator would (SIGTERM).
     pub(crate) fn ask_to_end(&self) {
-        let pid = self.id().to_string();
-        let sent = Command::new("kill").arg(&pid).status().unwrap();
-        assert!(sent.success());
+        signal(self.id(), "TERM");
+    }
+
+    /// Asks it to read everything anew (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        signal(self.id(), "HUP");
     }
 
     /// The same, and waits. Its exit code.
