@@ -15,10 +15,7 @@ use std::{
 };
 
 use keygate::{
-    audit::{
-        Caller, Kind, Location, Order, Outcome, Peer, Query, Reader, Record, Resource, Settings,
-        Stored, Trail,
-    },
+    audit::{Location, Order, Query, Reader, Record, Settings, Stored, Trail},
     clock::Clock,
     random::Random,
 };
@@ -27,6 +24,7 @@ use tempfile::TempDir;
 use crate::support::{
     clock::Hand,
     program::{keygate, run_with, told},
+    trail::record,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -109,38 +107,4 @@ fn calls(output: &Output) -> Vec<String> {
         .lines()
         .map(|it| serde_json::from_str::<Record>(it).unwrap());
     records.map(|it| it.call).collect()
-}
-
-/// A record that says most of what records say.
-fn record(trail: &Trail, call: &str) -> Record {
-    Record {
-        request_id: Some(format!("request-{call}")),
-        caller: Some(Caller {
-            issuer: "https://issuer.example".to_owned(),
-            subject: "alice".to_owned(),
-            claims: vec!["admin".to_owned()],
-            token_id: Some("t-1".to_owned()),
-        }),
-        peer: Some(Peer {
-            address: "192.0.2.7:4711".to_owned(),
-            certificate: None,
-        }),
-        rpc: Some("keygate.datadog.v2.ApiKeyService/DeleteApiKey".to_owned()),
-        effect: Some("delete".to_owned()),
-        permission: Some("api_keys_delete".to_owned()),
-        rule: Some("grants[0] roles.admin".to_owned()),
-        policy_version: Some("0a".to_owned()),
-        upstream: Some("datadog/us1/main".to_owned()),
-        resource: Some(Resource {
-            resource_type: Some("api_key".to_owned()),
-            id: Some(format!("id-of-{call}")),
-            name: Some(format!("payments {call}")),
-            ..Resource::default()
-        }),
-        outcome: Some(Outcome::Succeeded),
-        code: Some("OK".to_owned()),
-        upstream_status: Some(204),
-        duration_us: Some(12_345),
-        ..trail.record(Kind::Outcome, call)
-    }
 }

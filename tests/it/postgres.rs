@@ -12,7 +12,10 @@ mod starting;
 mod unresolved;
 mod upkeep;
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Output};
+use std::{
+    collections::HashMap, fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf,
+    process::Output,
+};
 
 use bytes::Bytes;
 use keygate::audit::note;
@@ -41,20 +44,6 @@ const GET: &str =
 const DELETE: &str =
     "keygate.datadog.v2.CurrentUserApplicationKeyService/DeleteCurrentUserApplicationKey";
 
-/// A role that may touch its own keys only, beside the one that every test has.
-const OWNER: &str = "
-[roles.owner]
-permissions = [\"*\"]
-keys = \"own\"
-reveal = true
-max_scopes = [\"*\"]
-allow_unscoped = true
-
-[[grants]]
-role = \"owner\"
-claim = \"owner\"
-";
-
 /// A server of PostgreSQL, a simulated vendor, and an issuer.
 struct Stage {
     postgres: Postgres,
@@ -75,7 +64,11 @@ impl Stage {
     async fn configured(postgres: Postgres, server: &str) -> Self {
         let upstreams = Upstreams::start(vec![Place::new(&DATADOG, MAIN)]).await;
         let setup = Setup::new(server, &upstreams.config).await;
-        setup.write("policy.toml", &format!("{POLICY}{OWNER}"));
+        // beside the role that every test has, one that may touch its own keys only
+        let owner = POLICY
+            .replace("admin", "owner")
+            .replace("\"any\"", "\"own\"");
+        setup.write("policy.toml", &format!("{POLICY}{owner}"));
         let password = setup.write("password", PASSWORD);
         std::fs::set_permissions(password, Permissions::from_mode(0o600)).unwrap();
         postgres.database(DATABASE).await;
@@ -171,6 +164,14 @@ fn fails(arguments: &[&str], exit: i32) -> String {
     told
 }
 
+/// How calls have ended, by the ids of their requests.
+fn outcomes(all: &[Json]) -> HashMap<&str, &str> {
+    let outcomes = all.iter().filter(|it| it["kind"] == "outcome");
+    let outcomes = outcomes.map(|it| (it["request_id"].as_str(), it["outcome"].as_str()));
+    let outcomes = outcomes.map(|(id, outcome)| (id.unwrap(), outcome.unwrap()));
+    outcomes.collect()
+}
+
 /// The texts of a member of records.
 fn texts<'a>(records: impl IntoIterator<Item = &'a Json>, member: &str) -> Vec<&'a str> {
     let texts = records.into_iter().filter_map(|it| it[member].as_str());
@@ -181,7 +182,7 @@ fn texts<'a>(records: impl IntoIterator<Item = &'a Json>, member: &str) -> Vec<&
 /// terminal record behind it.
 #[track_caller]
 fn check_steps(all: &[Json]) {
-    let mut steps = std::collections::HashMap::<&str, Vec<&str>>::new();
+    let mut steps = HashMap::<&str, Vec<&str>>::new();
     for record in all.iter().filter(|it| it["rpc"] == CREATE) {
         let call = record["call"].as_str().unwrap();
         steps

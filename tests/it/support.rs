@@ -15,5 +15,6 @@ pub(crate) mod python;
 pub(crate) mod serve;
 pub(crate) mod served;
 pub(crate) mod tls;
+pub(crate) mod trail;
 pub(crate) mod upstreams;
 pub(crate) mod vendors;

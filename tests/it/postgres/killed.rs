@@ -2,7 +2,6 @@
 //! what can't be recorded, and serve again by themselves.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -95,15 +94,7 @@ pub(super) async fn becomes(gateway: &Gateway, serving: bool) {
 #[track_caller]
 fn check(stage: &Stage, answers: &[(String, Answer)], all: &[Json]) {
     check_steps(all);
-    let outcomes = all.iter().filter(|it| it["kind"] == "outcome");
-    let outcomes: HashMap<_, _> = outcomes
-        .map(|it| {
-            (
-                it["request_id"].as_str().unwrap(),
-                it["outcome"].as_str().unwrap(),
-            )
-        })
-        .collect();
+    let outcomes = outcomes(all);
     let intents = texts(all.iter().filter(|it| it["kind"] == "intent"), "request_id");
     let made = stage.made();
     for name in &made {

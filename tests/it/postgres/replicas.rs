@@ -1,8 +1,6 @@
 //! Two gateways on one database: what one does, the other knows, also when one of
 //! them is killed.
 
-use std::collections::HashMap;
-
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -104,15 +102,7 @@ async fn a_replica_that_is_killed_takes_nothing_with_it() {
     })
     .await;
     check_steps(&all);
-    let outcomes = all.iter().filter(|it| it["kind"] == "outcome");
-    let outcomes: HashMap<_, _> = outcomes
-        .map(|it| {
-            (
-                it["request_id"].as_str().unwrap(),
-                it["outcome"].as_str().unwrap(),
-            )
-        })
-        .collect();
+    let outcomes = outcomes(&all);
     let mut lost = 0;
     for (name, answer) in &answers {
         if answer.result.is_ok() {

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use keygate::{
     audit::{
-        Caller, Entry, Kind, Location, Outcome, Owner, Projection, Reader, Record, Resource,
-        Settings, Trail, tree::Hash,
+        Entry, Kind, Location, Outcome, Owner, Projection, Reader, Record, Settings, Trail,
+        tree::Hash,
     },
     clock::Clock,
     random::Random,
@@ -18,6 +18,7 @@ use crate::support::{
     gateway::records_about,
     serve::until,
     served::{resource, text},
+    trail,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -117,26 +118,11 @@ fn audit(config: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) 
     (output.status.code(), all_told(&output))
 }
 
+/// A record of a call that had the secret.
 fn record(trail: &Trail, call: &str) -> Record {
     Record {
-        request_id: Some(format!("request-{call}")),
-        caller: Some(Caller {
-            issuer: "https://issuer.example".to_owned(),
-            subject: "alice".to_owned(),
-            claims: Vec::new(),
-            token_id: None,
-        }),
-        rpc: Some("keygate.datadog.v2.ApiKeyService/CreateApiKey".to_owned()),
-        effect: Some("create".to_owned()),
-        upstream: Some(UPSTREAM.to_owned()),
-        resource: Some(Resource {
-            resource_type: Some("api_key".to_owned()),
-            id: Some(format!("id-of-{call}")),
-            ..Resource::default()
-        }),
-        outcome: Some(Outcome::Succeeded),
         fingerprints: vec![trail.fingerprint(SECRET)],
-        ..trail.record(Kind::Outcome, call)
+        ..trail::record(trail, call)
     }
 }
 
