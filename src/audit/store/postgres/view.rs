@@ -136,7 +136,9 @@ impl store::View for View {
         let sql = "SELECT id, issuer, subject FROM keygate.keys
              WHERE upstream = $1 AND type = $2 AND id = ANY($3)";
         let ids: Vec<_> = ids.iter().map(|it| kept(it)).collect();
-        let rows = self.connection.query(sql, &[&kept(upstream), &kept(resource_type), &ids])?;
+        let rows = self
+            .connection
+            .query(sql, &[&kept(upstream), &kept(resource_type), &ids])?;
         let owners = rows.iter().map(|row| {
             let text = |at| read(row.get(at)).into_owned();
             let owner = Owner {
@@ -234,7 +236,9 @@ impl store::View for View {
             "SELECT count(*) FROM keygate.records
              WHERE body IS NOT NULL AND time < $1 AND call IN ({UNSETTLED})"
         );
-        let rows = self.connection.query(&sql, &[&record::nanoseconds_of(before)])?;
+        let rows = self
+            .connection
+            .query(&sql, &[&record::nanoseconds_of(before)])?;
         let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
         Ok(count.cast_unsigned())
     }
@@ -323,7 +327,11 @@ impl store::View for View {
     fn checkpoint(&self, origin: &str) -> Result<Option<String>, audit::Error> {
         let sql = "SELECT note FROM keygate.checkpoints WHERE origin = $1
              ORDER BY size DESC LIMIT 1";
-        Ok(self.connection.query(sql, &[&origin])?.first().map(|row| row.get(0)))
+        Ok(self
+            .connection
+            .query(sql, &[&origin])?
+            .first()
+            .map(|row| row.get(0)))
     }
 
     fn keys(&self) -> Result<Vec<KeptKey>, audit::Error> {

@@ -20,7 +20,7 @@ use super::{BUSY, keep_log, schema, terms};
 use crate::audit::{
     Error, Filter, Fingerprinter, Order, Owner, Position, record,
     store::{
-        self, UPKEEP, Kept, KeptKey, Leaf, Place, Span,
+        self, Kept, KeptKey, Leaf, Place, Span, UPKEEP,
         terms::{CALL, Indexed},
     },
     tree::Hash,
