@@ -25,7 +25,7 @@ pub(super) mod terms;
 
 pub(super) use self::{
     batch::{Batch, Debt, Removal, Row, Step},
-    kept::{Columns, Kept, KeptKey, Leaf, Place, SPAN, Span},
+    kept::{Columns, Kept, KeptKey, Leaf, Place, SPAN, Span, UPKEEP},
 };
 
 /// A trail that is open for writing.

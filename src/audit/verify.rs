@@ -28,7 +28,7 @@ use super::{
     receipt::{self, Receipt},
     tree::Hash,
 };
-use reading::{Begun, Chunk, Reading};
+use reading::{Begun, Chunk, KeptBeside, Reading};
 
 /// What a trail is held against.
 #[derive(Clone, Debug, Default)]
@@ -124,19 +124,21 @@ pub fn verify(
 ) -> Result<Report, Error> {
     let mut report = Report::default();
     let reading = Reading::start(settings)?;
-    let begun = reading.begun()?;
-    let total = begun.trees.iter().map(|it| it.size).sum();
-    let known = |name: &str| begun.trees.iter().any(|it| it.origin == name);
+    let Begun {
+        trees,
+        beside: kept_beside,
+    } = reading.begun()?;
+    let total = trees.iter().map(|it| it.size).sum();
+    let known = |name: &str| trees.iter().any(|it| it.origin == name);
     let given = given(evidence, &known, &mut report);
     // what records say is looked at on a thread of its own, beside their hashes
     let beside = thread::scope(|scope| {
         let (hand, handed) = sync_channel(reading::AHEAD);
-        let trees = &begun.trees;
         let said = thread::Builder::new().name("audit-verify-said".to_owned());
-        let said = said.spawn_scoped(scope, || look_beside(&begun, handed));
+        let said = said.spawn_scoped(scope, || look_beside(kept_beside, handed));
         let said = said.map_err(Error::Thread)?;
         let mut done = 0;
-        for tree in trees {
+        for tree in &trees {
             let mut grown = tree::Growing::new(tree, &given, evidence, &mut report);
             while let Some(chunk) = reading.chunk()? {
                 let chunk = Arc::new(chunk);
@@ -167,9 +169,9 @@ pub fn verify(
 }
 
 /// What is kept beside the records that are handed over, held against them.
-fn look_beside(begun: &Begun, handed: Receiver<(&str, Arc<Chunk>)>) -> (beside::Beside, Report) {
+fn look_beside(kept: KeptBeside, handed: Receiver<(&str, Arc<Chunk>)>) -> (beside::Beside, Report) {
     let mut report = Report::default();
-    let mut beside = beside::Beside::new(begun);
+    let mut beside = beside::Beside::new(kept);
     for (origin, chunk) in handed {
         for record in chunk.records() {
             beside.add(origin, &record, &mut report);

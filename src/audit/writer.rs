@@ -144,7 +144,7 @@ impl Writer {
     fn work(&mut self, taken: Taken, mut coming: Coming<'_>) -> Result<(), Unwritten> {
         coming.held.close = taken.close;
         if !taken.pieces.is_empty() || !taken.checkpoints.is_empty() {
-            self.write(taken.pieces, taken.checkpoints, &mut coming)?;
+            self.write(taken.pieces, taken.checkpoints, false, &mut coming)?;
         }
         for (what, done) in taken.upkeep {
             self.tend(what, &mut coming)?;
@@ -166,11 +166,11 @@ impl Writer {
         let mut commands = Vec::with_capacity(BATCH);
         loop {
             pieces.retain(|(entries, _)| self.debts.covers(entries));
-            let coming = Coming {
+            let mut coming = Coming {
                 queue: &mut queue,
                 held: &mut Taken::default(),
             };
-            if !pieces.is_empty() && self.write_owed(pieces, coming).is_err() {
+            if !pieces.is_empty() && self.write(pieces, Vec::new(), true, &mut coming).is_err() {
                 return;
             }
             if self.debts.is_empty() || queue.blocking_recv_many(&mut commands, BATCH) == 0 {
@@ -205,22 +205,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a batch and tells those who wait. What was not written comes back.
+    /// Writes a batch and tells those who wait. What was not written comes back. What is
+    /// owed has its room already.
     fn write(
-        &mut self,
-        pieces: Vec<Piece>,
-        checkpoints: Vec<Signed>,
-        coming: &mut Coming<'_>,
-    ) -> Result<(), Unwritten> {
-        self.write_batch(pieces, checkpoints, false, coming)
-    }
-
-    /// The same for what is owed, for which there is room.
-    fn write_owed(&mut self, pieces: Vec<Piece>, mut coming: Coming<'_>) -> Result<(), Unwritten> {
-        self.write_batch(pieces, Vec::new(), true, &mut coming)
-    }
-
-    fn write_batch(
         &mut self,
         pieces: Vec<Piece>,
         checkpoints: Vec<Signed>,
@@ -233,8 +220,7 @@ impl Writer {
             entries.extend(more);
         }
         let before = self.head.borrow().clone();
-        let batch = Batch::new(&before, entries, checkpoints);
-        let mut batch = batch?;
+        let mut batch = Batch::new(&before, entries, checkpoints)?;
         batch.debt = self.debts.with(&batch);
         batch.is_owed = is_owed;
         let first = match self.commit(&mut batch, &mut waiting, coming) {

@@ -14,6 +14,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -33,13 +34,19 @@ def sent(path):
     return theirs if path is None else open(path, "wb")
 
 
+def take_the_terminal():
+    fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+    # whoever runs this in the background may ignore it, which would be inherited
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 command = subprocess.Popen(
     given.command,
     stdin=theirs,
     stdout=sent(given.stdout),
     stderr=sent(given.stderr),
     start_new_session=True,
-    preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    preexec_fn=take_the_terminal,
 )
 
 shown = b""

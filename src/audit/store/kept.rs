@@ -75,6 +75,9 @@ impl Span {
     }
 }
 
+/// The kinds of records that tell of the trail itself, as SQL has them. They stay.
+pub(in crate::audit) const UPKEEP: &str = "'pruned', 'rotated'";
+
 /// A key and its maker as a store keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::audit) struct KeptKey {

@@ -312,6 +312,13 @@ async fn what_is_kept_beside_the_records_is_looked_at_too() {
         "INSERT INTO runs VALUES (2);",
         "INSERT INTO open_intents VALUES ('call-3', 6);",
         "INSERT INTO unresolved VALUES ('x', 6);",
+        // what is no text
+        "UPDATE records SET call = CAST(x'ff' AS TEXT) WHERE position = 3;",
+        "UPDATE records SET request_id = CAST(x'ff' AS TEXT) WHERE position = 3;",
+        "UPDATE keys SET subject = CAST(x'ff' AS TEXT) WHERE id = 'key-3';",
+        "UPDATE terms SET term = CAST(x'ff' AS TEXT) WHERE position = 3 AND term LIKE 'k%';",
+        "INSERT INTO open_intents VALUES (CAST(x'ff' AS TEXT), 6);",
+        "UPDATE checkpoints SET note = CAST(x'ff' AS TEXT);",
     ];
     for sql in changes {
         let stage = Stage::new().await;

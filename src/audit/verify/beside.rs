@@ -9,7 +9,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use super::{Report, reading::Begun, said::Said};
+use super::{Report, reading::KeptBeside, said::Said};
 use crate::audit::{
     Kind, Position,
     store::{
@@ -69,22 +69,22 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) fn new(begun: &Begun) -> Self {
+    pub(super) fn new(kept: KeptBeside) -> Self {
         let mut keys = HashMap::<_, Vec<_>>::new();
-        for key in &begun.keys {
-            keys.entry(key.position).or_default().push(key.clone());
+        for key in kept.keys {
+            keys.entry(key.position).or_default().push(key);
         }
         Self {
             keys,
-            kept_open: begun.open.iter().cloned().collect(),
-            kept_unresolved: begun.unresolved.iter().copied().collect(),
+            kept_open: kept.open.into_iter().collect(),
+            kept_unresolved: kept.unresolved.into_iter().collect(),
             open: HashMap::new(),
             unresolved: HashMap::new(),
             ended: HashSet::new(),
             settled: HashSet::new(),
-            indexed: begun.indexed,
-            terms: begun.terms.clone(),
-            kept_spans: begun.spans.clone(),
+            indexed: kept.indexed,
+            terms: kept.terms,
+            kept_spans: kept.spans,
             spans: BTreeMap::new(),
             ids: HashSet::new(),
             hasher: RandomState::new(),
@@ -119,16 +119,16 @@ impl Beside {
                 find("a key is kept as somebody's own by this record, which does not say so");
             }
         }
-        let is_indexed = match self.indexed {
-            Indexed::Fingerprints => true,
-            Indexed::Before(end) => leaf.position.0 < end,
+        let (fingerprints, columns) = match self.indexed {
+            Indexed::Fingerprints => (true, false),
+            Indexed::Before(end) => (leaf.position.0 < end, leaf.position.0 < end),
         };
-        if is_indexed {
+        if fingerprints {
             for fingerprint in said.fingerprints.iter().collect::<BTreeSet<_>>() {
                 self.terms.add(FINGERPRINT, fingerprint, leaf.position);
             }
         }
-        if is_indexed && self.indexed != Indexed::Fingerprints {
+        if columns {
             for (kind, term) in leaf.columns.terms() {
                 self.terms.add(kind, term, leaf.position);
             }

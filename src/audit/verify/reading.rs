@@ -35,6 +35,11 @@ enum Item {
 /// What is known before the first record is read.
 pub(super) struct Begun {
     pub(super) trees: Vec<StoredTree>,
+    pub(super) beside: KeptBeside,
+}
+
+/// What the store tells of what it keeps beside the records.
+pub(super) struct KeptBeside {
     pub(super) keys: Vec<KeptKey>,
     pub(super) open: Vec<(String, Position)>,
     pub(super) unresolved: Vec<Position>,
@@ -141,12 +146,14 @@ fn read(view: &dyn View, send: &Send) -> Result<(), Error> {
     let unresolved = view.unresolved(None)?;
     hand(Item::Begun(Begun {
         trees,
-        keys: view.keys()?,
-        open: view.open()?,
-        unresolved: unresolved.iter().map(|it| it.position).collect(),
-        spans: view.spans()?,
-        indexed: view.indexed()?,
-        terms: sum.clone(),
+        beside: KeptBeside {
+            keys: view.keys()?,
+            open: view.open()?,
+            unresolved: unresolved.iter().map(|it| it.position).collect(),
+            spans: view.spans()?,
+            indexed: view.indexed()?,
+            terms: sum.clone(),
+        },
     }));
     for origin in &origins {
         let mut chunk = Chunk::default();

@@ -1,22 +1,20 @@
 //! Reading a trail in PostgreSQL, also while replicas write to it.
 
+mod connection;
 mod page;
 
 use std::{
-    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
-    fmt,
     time::SystemTime,
 };
 
-use tokio_postgres::{Client, Row, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 use zeroize::Zeroizing;
 
+use self::connection::{Connection, Parameters};
 use super::{
     Location,
-    connect::{self, Driver},
-    error::{Error, Kind},
-    schema,
+    error::Error,
     text::{kept, read},
 };
 use crate::audit::{
@@ -24,7 +22,7 @@ use crate::audit::{
     fingerprint::VersionedKey,
     record,
     store::{
-        self, Columns, Kept, KeptKey, Leaf, Place,
+        self, Columns, Kept, KeptKey, Leaf, Place, UPKEEP,
         terms::{FINGERPRINT, Indexed},
     },
     tree::Hash,
@@ -33,73 +31,21 @@ use crate::audit::{
 /// How many records are scanned at a time.
 const SCAN: i64 = 4096;
 
-/// The kinds of records that tell of the trail itself. They stay.
-const UPKEEP: &str = "'pruned', 'rotated'";
-
 /// The calls of which nobody knows how they have ended.
 const UNSETTLED: &str = "SELECT call FROM keygate.open_intents
     UNION SELECT call FROM keygate.unresolved JOIN keygate.records USING (position)";
 
-/// A connection that reads. It is made again when it is lost.
+/// Reads a trail.
+#[derive(Debug)]
 pub(in crate::audit) struct View {
-    // Dropped in this order: a connection ends within its driver.
-    client: RefCell<Option<Client>>,
-    driver: Driver,
-    location: Location,
-    /// Whether what is read is of one state, which is lost with the connection.
-    frozen: Cell<bool>,
+    connection: Connection,
 }
-
-impl fmt::Debug for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let location = &self.location;
-        f.debug_struct("View")
-            .field("location", location)
-            .finish_non_exhaustive()
-    }
-}
-
-type Parameters<'a> = [&'a (dyn ToSql + Sync)];
 
 impl View {
     /// Opens a trail to read it.
     pub(in crate::audit) fn open(location: &Location) -> Result<Self, audit::Error> {
-        let driver = Driver::new().map_err(audit::Error::Thread)?;
-        let client = driver.run(async {
-            let client = connect::connect(location).await?.client;
-            if schema::version(&client, location).await? < schema::VERSION {
-                let user = location.user().to_owned();
-                return Err(Error::new(location, Kind::NotMigrated { user }).into());
-            }
-            Ok::<_, audit::Error>(client)
-        })?;
-        Ok(Self {
-            client: RefCell::new(Some(client)),
-            driver,
-            location: location.clone(),
-            frozen: Cell::new(false),
-        })
-    }
-
-    /// Asks; once more on a new connection if the one there was is lost.
-    fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Error> {
-        let mut client = self.client.borrow_mut();
-        let (client, location, frozen) = (&mut *client, &self.location, self.frozen.get());
-        self.driver.run(async {
-            let failed = Error::of(location);
-            if let Some(client) = &client {
-                match client.query(sql, parameters).await {
-                    Ok(rows) => return Ok(rows),
-                    Err(error) if frozen || (error.code().is_some() && !client.is_closed()) => {
-                        return Err(failed(error));
-                    }
-                    Err(_) => {}
-                }
-            }
-            *client = None;
-            let client = client.insert(connect::connect(location).await?.client);
-            client.query(sql, parameters).await.map_err(&failed)
-        })
+        let connection = Connection::open(location)?;
+        Ok(Self { connection })
     }
 
     /// The intents in a tree that have no terminal record.
@@ -107,13 +53,13 @@ impl View {
         let sql = "SELECT r.position, r.body FROM keygate.open_intents o
              JOIN keygate.records r USING (position)
              WHERE o.origin = $1 AND r.body IS NOT NULL ORDER BY position";
-        let rows = self.query(sql, &[&origin])?;
+        let rows = self.connection.query(sql, &[&origin])?;
         rows.iter().map(|it| self.record(it)).collect()
     }
 
     fn record(&self, row: &Row) -> Result<Record, audit::Error> {
         serde_json::from_slice(row.get(1)).map_err(|source| audit::Error::Record {
-            store: self.location.to_string(),
+            store: self.connection.location().to_string(),
             position: position(row, 0),
             source,
         })
@@ -122,7 +68,7 @@ impl View {
     /// The calls in a tree that have no terminal record.
     pub(super) fn open_calls(&self, origin: &str) -> Result<HashSet<String>, Error> {
         let sql = "SELECT call FROM keygate.open_intents WHERE origin = $1";
-        let rows = self.query(sql, &[&origin])?;
+        let rows = self.connection.query(sql, &[&origin])?;
         Ok(rows.iter().map(|it| read(it.get(0)).into_owned()).collect())
     }
 
@@ -131,7 +77,7 @@ impl View {
         let calls: Vec<_> = calls.iter().map(|it| kept(it)).collect();
         let sql = "SELECT position, body FROM keygate.records
              WHERE call = ANY($1) AND kind = 'outcome' AND body IS NOT NULL ORDER BY position";
-        let rows = self.query(sql, &[&calls])?;
+        let rows = self.connection.query(sql, &[&calls])?;
         let ended = rows.iter().map(|row| {
             let Record { call, id, .. } = self.record(row)?;
             Ok((call, id))
@@ -140,7 +86,7 @@ impl View {
     }
 
     fn hashes(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Hash>, audit::Error> {
-        let rows = self.query(sql, parameters)?;
+        let rows = self.connection.query(sql, parameters)?;
         let hashes = rows.iter().map(|row| {
             let hash = row.get::<_, &[u8]>(0).try_into();
             hash.map_err(|_| (self as &dyn store::View).damaged())
@@ -149,7 +95,7 @@ impl View {
     }
 
     fn kept(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Kept>, audit::Error> {
-        let rows = self.query(sql, parameters)?;
+        let rows = self.connection.query(sql, parameters)?;
         let kept = rows.iter().map(|row| {
             let leaf = row.get::<_, &[u8]>(3).try_into();
             Ok(Kept {
@@ -166,12 +112,12 @@ impl View {
 
 impl store::View for View {
     fn name(&self) -> String {
-        self.location.to_string()
+        self.connection.location().to_string()
     }
 
     fn fingerprinter(&self) -> Result<Option<Fingerprinter>, audit::Error> {
         let sql = "SELECT version, key FROM keygate.fingerprint_keys ORDER BY version";
-        let keys = self.query(sql, &[])?.into_iter().map(|row| {
+        let keys = self.connection.query(sql, &[])?.into_iter().map(|row| {
             let version: i32 = row.get(0);
             (version.cast_unsigned(), Zeroizing::new(row.get(1)))
         });
@@ -190,7 +136,9 @@ impl store::View for View {
         let sql = "SELECT id, issuer, subject FROM keygate.keys
              WHERE upstream = $1 AND type = $2 AND id = ANY($3)";
         let ids: Vec<_> = ids.iter().map(|it| kept(it)).collect();
-        let rows = self.query(sql, &[&kept(upstream), &kept(resource_type), &ids])?;
+        let rows = self
+            .connection
+            .query(sql, &[&kept(upstream), &kept(resource_type), &ids])?;
         let owners = rows.iter().map(|row| {
             let text = |at| read(row.get(at)).into_owned();
             let owner = Owner {
@@ -228,39 +176,30 @@ impl store::View for View {
         let sql = "SELECT position FROM keygate.unresolved
              WHERE origin = $1 AND position = ANY($2)";
         let at: Vec<_> = at.iter().map(|it| it.0.cast_signed()).collect();
-        let rows = self.query(sql, &[&of, &at])?;
+        let rows = self.connection.query(sql, &[&of, &at])?;
         Ok(rows.iter().map(|row| position(row, 0)).collect())
     }
 
     fn take_turn(&self) -> Result<bool, audit::Error> {
         let sql = "SELECT pg_try_advisory_lock(hashtextextended('keygate upkeep', 0))";
-        let rows = self.query(sql, &[])?;
+        let rows = self.connection.query(sql, &[])?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     fn freeze(&self) -> Result<(), audit::Error> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-             SET LOCAL idle_in_transaction_session_timeout = 0";
-        // one that fails makes a connection, on which it is begun
-        self.query("SELECT 1", &[])?;
-        if let Some(client) = &*self.client.borrow() {
-            let begun = self.driver.run(client.batch_execute(begin));
-            begun.map_err(Error::of(&self.location))?;
-        }
-        self.frozen.set(true);
-        Ok(())
+        Ok(self.connection.freeze()?)
     }
 
     fn end(&self) -> Result<Position, audit::Error> {
         // of one statement, so that all before it are committed
         let sql = "SELECT coalesce(max(position) + 1, 0) FROM keygate.records";
-        let rows = self.query(sql, &[])?;
+        let rows = self.connection.query(sql, &[])?;
         Ok(rows.first().map_or(Position(0), |row| position(row, 0)))
     }
 
     fn place(&self, at: Position) -> Result<Option<Place>, audit::Error> {
         let sql = "SELECT origin, leaf_index, leaf FROM keygate.records WHERE position = $1";
-        let rows = self.query(sql, &[&at.0.cast_signed()])?;
+        let rows = self.connection.query(sql, &[&at.0.cast_signed()])?;
         let place = rows.first().map(|row| {
             let leaf = row.get::<_, &[u8]>(2).try_into();
             Ok(Place {
@@ -297,14 +236,16 @@ impl store::View for View {
             "SELECT count(*) FROM keygate.records
              WHERE body IS NOT NULL AND time < $1 AND call IN ({UNSETTLED})"
         );
-        let rows = self.query(&sql, &[&record::nanoseconds_of(before)])?;
+        let rows = self
+            .connection
+            .query(&sql, &[&record::nanoseconds_of(before)])?;
         let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
         Ok(count.cast_unsigned())
     }
 
     fn origins(&self) -> Result<Vec<(String, u64)>, audit::Error> {
         let sql = "SELECT origin, size FROM keygate.origins ORDER BY origin";
-        let rows = self.query(sql, &[])?;
+        let rows = self.connection.query(sql, &[])?;
         let origins = rows
             .iter()
             .map(|row| (row.get(0), row.get::<_, i64>(1).cast_unsigned()));
@@ -323,7 +264,7 @@ impl store::View for View {
              ORDER BY leaf_index LIMIT $3";
         let mut from = from.cast_signed();
         loop {
-            let rows = self.query(sql, &[&origin, &from, &SCAN])?;
+            let rows = self.connection.query(sql, &[&origin, &from, &SCAN])?;
             for row in &rows {
                 let index: i64 = row.get(0);
                 let [call, request_id, kind, subject, resource_id] =
@@ -376,7 +317,7 @@ impl store::View for View {
 
     fn checkpoints(&self, origin: &str) -> Result<Vec<(u64, String)>, audit::Error> {
         let sql = "SELECT size, note FROM keygate.checkpoints WHERE origin = $1 ORDER BY size";
-        let rows = self.query(sql, &[&origin])?;
+        let rows = self.connection.query(sql, &[&origin])?;
         let checkpoints = rows
             .iter()
             .map(|row| (row.get::<_, i64>(0).cast_unsigned(), row.get(1)));
@@ -386,13 +327,17 @@ impl store::View for View {
     fn checkpoint(&self, origin: &str) -> Result<Option<String>, audit::Error> {
         let sql = "SELECT note FROM keygate.checkpoints WHERE origin = $1
              ORDER BY size DESC LIMIT 1";
-        Ok(self.query(sql, &[&origin])?.first().map(|row| row.get(0)))
+        Ok(self
+            .connection
+            .query(sql, &[&origin])?
+            .first()
+            .map(|row| row.get(0)))
     }
 
     fn keys(&self) -> Result<Vec<KeptKey>, audit::Error> {
         let sql = "SELECT upstream, type, id, issuer, subject, position
              FROM keygate.keys ORDER BY upstream, type, id";
-        let rows = self.query(sql, &[])?;
+        let rows = self.connection.query(sql, &[])?;
         let keys = rows.iter().map(|row| {
             let text = |at| read(row.get(at)).into_owned();
             KeptKey {
@@ -416,7 +361,7 @@ impl store::View for View {
              WHERE (fingerprint, position) > ($1, $2) ORDER BY fingerprint, position LIMIT $3";
         let (mut last, mut at) = (String::new(), -1_i64);
         loop {
-            let rows = self.query(sql, &[&last, &at, &SCAN])?;
+            let rows = self.connection.query(sql, &[&last, &at, &SCAN])?;
             for row in &rows {
                 each(FINGERPRINT, row.get(0), position(row, 1));
             }
@@ -429,7 +374,7 @@ impl store::View for View {
 
     fn open(&self) -> Result<Vec<(String, Position)>, audit::Error> {
         let sql = "SELECT call, position FROM keygate.open_intents";
-        let rows = self.query(sql, &[])?;
+        let rows = self.connection.query(sql, &[])?;
         let open = rows
             .iter()
             .map(|row| (read(row.get(0)).into_owned(), position(row, 1)));

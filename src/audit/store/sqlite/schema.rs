@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::terms::RUN;
 use crate::audit::{
     Error, Record, record,
+    store::SPAN,
     tree::{Frontier, Hash},
 };
 
@@ -25,7 +26,7 @@ const APPLICATION: i64 = 0x6b67_6174;
 /// the signed notes that were sent out.
 ///
 /// No record has an index of its own to be written with it: `spans` tell the times
-/// of 256 records, and `terms` come in `runs` (see [`terms`](super::terms)). A
+/// of [`SPAN`] records, and `terms` come in `runs` (see [`terms`](super::terms)). A
 /// `request_id` is kept where it is not the call's id.
 const TABLES: &str = "
     CREATE TABLE meta (
@@ -129,10 +130,12 @@ const INDEXES: &str = "
 ";
 
 /// The times of the records that there are.
-const SPANS: &str = "
-    INSERT INTO spans (number, earliest, latest)
-    SELECT position / 256, min(time), max(time) FROM records GROUP BY position / 256;
-";
+fn spans() -> String {
+    format!(
+        "INSERT INTO spans (number, earliest, latest)
+         SELECT position / {SPAN}, min(time), max(time) FROM records GROUP BY position / {SPAN}"
+    )
+}
 
 /// The version of the tables in this file; 0 if it is empty.
 ///
@@ -180,7 +183,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, origin: &str) ->
             _ => transaction.execute_batch(INDEXES)?,
         }
         transaction.execute_batch(FOUND)?;
-        transaction.execute_batch(SPANS)?;
+        transaction.execute_batch(&spans())?;
         transaction.execute(
             "INSERT INTO meta (name, value) VALUES ('run', ?1)",
             [RUN.to_string()],

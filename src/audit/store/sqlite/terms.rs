@@ -11,6 +11,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 use rusqlite::{Connection, Transaction, params};
 use serde::Deserialize;
 
+use super::view::{COLUMNS, columns};
 use crate::audit::store::{Columns, Row, terms::FINGERPRINT};
 
 /// How many records are in a run of a trail that is made now: a search looks into
@@ -57,27 +58,18 @@ impl Pending {
             runs: VecDeque::new(),
         };
         let from = indexed(connection)?;
-        let mut statement = connection.prepare(
-            "SELECT position, call, request_id, subject, resource_id, body FROM records
-             WHERE position >= ?1 ORDER BY position LIMIT ?2",
-        )?;
+        let mut statement = connection.prepare(&format!(
+            "SELECT position, body, {COLUMNS} FROM records
+             WHERE position >= ?1 ORDER BY position LIMIT ?2"
+        ))?;
         let mut rows = statement.query([from, pending.length].map(u64::cast_signed))?;
         while let Some(row) = rows.next()? {
             let position = row.get::<_, i64>(0)?.cast_unsigned();
-            let text = |at: usize| row.get_ref(at).map(|it| it.as_str().ok());
-            let columns = Columns {
-                time: 0,
-                call: text(1)?.unwrap_or_default(),
-                request_id: text(2)?,
-                kind: "",
-                subject: text(3)?,
-                resource_id: text(4)?,
-            };
-            match row.get_ref(5)?.as_blob() {
+            match row.get_ref(1)?.as_blob() {
                 Ok(body) => {
                     // one that can't be read has none
                     let said = serde_json::from_slice::<Said>(body).unwrap_or_default();
-                    pending.add(position, columns, said.fingerprints.iter());
+                    pending.add(position, columns(row, 2)?, said.fingerprints.iter());
                 }
                 // pruned
                 Err(_) => pending.run(position).records += 1,

@@ -11,23 +11,20 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params
 mod page;
 mod tables;
 
-pub(super) use self::tables::{fingerprinter, origin};
+pub(super) use self::tables::{COLUMNS, columns, fingerprinter, origin};
 use self::{
-    page::{Asked, UNTIL},
-    tables::{leaves, position, size, subtrees},
+    page::{Asked, until},
+    tables::{leaves, position, size, string, subtrees, text},
 };
 use super::{BUSY, keep_log, schema, terms};
 use crate::audit::{
     Error, Filter, Fingerprinter, Order, Owner, Position, record,
     store::{
-        self, Columns, Kept, KeptKey, Leaf, Place, Span,
+        self, Kept, KeptKey, Leaf, Place, Span, UPKEEP,
         terms::{CALL, Indexed},
     },
     tree::Hash,
 };
-
-/// The kinds of records that tell of the trail itself. They stay.
-const UPKEEP: &str = "'pruned', 'rotated'";
 
 /// The calls of which nobody knows how they have ended.
 const UNSETTLED: &str = "SELECT call FROM open_intents
@@ -194,9 +191,10 @@ impl store::View for View {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Kept>, Error> {
+        let until = until();
         let sql = format!(
             "SELECT position, leaf, body FROM records
-             WHERE body IS NOT NULL AND position > ? AND time < ? AND position < {UNTIL}
+             WHERE body IS NOT NULL AND position > ? AND time < ? AND position < {until}
                  AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
              ORDER BY position LIMIT {limit}"
         );
@@ -238,33 +236,20 @@ impl store::View for View {
         each: &mut dyn FnMut(Leaf<'_>) -> bool,
     ) -> Result<(), Error> {
         let mut scan = || -> rusqlite::Result<()> {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT position, leaf, body, time, call, request_id, kind, subject, resource_id
-                 FROM records WHERE position >= ?1 ORDER BY position",
-            )?;
+            let mut statement = self.connection.prepare_cached(&format!(
+                "SELECT position, leaf, body, {COLUMNS} FROM records
+                 WHERE position >= ?1 ORDER BY position"
+            ))?;
             let mut rows = statement.query([from.cast_signed()])?;
             while let Some(row) = rows.next()? {
-                let text = |at: usize| -> rusqlite::Result<Option<&str>> {
-                    Ok(row.get_ref(at)?.as_str_or_null()?)
-                };
                 let index = row.get::<_, i64>(0)?.cast_unsigned();
+                let hash = row.get_ref(1)?.as_blob().ok();
                 let leaf = Leaf {
                     position: Position(index),
                     index,
-                    hash: row
-                        .get_ref(1)?
-                        .as_blob()
-                        .ok()
-                        .and_then(|it| it.try_into().ok()),
+                    hash: hash.and_then(|it| it.try_into().ok()),
                     body: row.get_ref(2)?.as_blob_or_null()?,
-                    columns: Columns {
-                        time: row.get(3)?,
-                        call: text(4)?.unwrap_or_default(),
-                        request_id: text(5)?,
-                        kind: text(6)?.unwrap_or_default(),
-                        subject: text(7)?,
-                        resource_id: text(8)?,
-                    },
+                    columns: columns(row, 3)?,
                 };
                 if !each(leaf) {
                     break;
@@ -296,7 +281,7 @@ impl store::View for View {
             self.connection
                 .prepare_cached("SELECT size, note FROM checkpoints ORDER BY size")?
                 .query_map([], |row| {
-                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), string(row, 1)?))
                 })?
                 .collect()
         };
@@ -320,11 +305,11 @@ impl store::View for View {
                 .prepare_cached("SELECT upstream, type, id, issuer, subject, position FROM keys")?
                 .query_map([], |row| {
                     Ok(KeptKey {
-                        upstream: row.get(0)?,
-                        resource_type: row.get(1)?,
-                        id: row.get(2)?,
-                        issuer: row.get(3)?,
-                        subject: row.get(4)?,
+                        upstream: string(row, 0)?,
+                        resource_type: string(row, 1)?,
+                        id: string(row, 2)?,
+                        issuer: string(row, 3)?,
+                        subject: string(row, 4)?,
                         position: position(row.get(5)?),
                     })
                 })?
@@ -348,7 +333,7 @@ impl store::View for View {
             let length = terms::length(&self.connection)?.cast_signed();
             let mut rows = statement.query([length])?;
             while let Some(row) = rows.next()? {
-                let term = row.get_ref(0)?.as_str_or_null()?.unwrap_or_default();
+                let term = text(row, 0)?.unwrap_or_default();
                 let mut rest = term.chars();
                 let kind = rest.next().unwrap_or_default();
                 each(kind, rest.as_str(), position(row.get(1)?));
@@ -378,7 +363,7 @@ impl store::View for View {
         let open = || -> rusqlite::Result<_> {
             self.connection
                 .prepare_cached("SELECT call, position FROM open_intents")?
-                .query_map([], |row| Ok((row.get(0)?, position(row.get(1)?))))?
+                .query_map([], |row| Ok((string(row, 0)?, position(row.get(1)?))))?
                 .collect()
         };
         open().map_err(self.read())

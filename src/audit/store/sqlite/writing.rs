@@ -2,10 +2,13 @@
 
 use rusqlite::{CachedStatement, Transaction, params};
 
-use super::terms;
+use super::{
+    terms,
+    view::{COLUMNS, columns},
+};
 use crate::audit::{
     Position, Projection,
-    store::{Batch, Columns, Removal, Row, SPAN, Span, Step},
+    store::{Batch, Removal, Row, SPAN, Span, Step},
 };
 
 /// Writes a batch into a transaction.
@@ -73,20 +76,11 @@ fn span(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
 
 fn remove(transaction: &Transaction<'_>, removal: &Removal) -> rusqlite::Result<()> {
     let position = removal.position.0.cast_signed();
-    let sql = "SELECT call, request_id, subject, resource_id FROM records WHERE position = ?1";
-    let mut statement = transaction.prepare_cached(sql)?;
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE position = ?1");
+    let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = statement.query([position])?;
     if let Some(row) = rows.next()? {
-        let text = |at: usize| row.get_ref(at).map(|it| it.as_str().ok());
-        let columns = Columns {
-            time: 0,
-            call: text(0)?.unwrap_or_default(),
-            request_id: text(1)?,
-            kind: "",
-            subject: text(2)?,
-            resource_id: text(3)?,
-        };
-        let fingerprints = removal.fingerprints.iter();
+        let (columns, fingerprints) = (columns(row, 0)?, removal.fingerprints.iter());
         terms::remove(transaction, removal.position.0, columns, fingerprints)?;
     }
     transaction

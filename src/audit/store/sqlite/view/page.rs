@@ -10,20 +10,28 @@ use super::View;
 use crate::audit::{
     Filter, Order, Position, record,
     store::{
-        Kept,
+        Kept, SPAN,
         sqlite::terms,
         terms::{CALL, FINGERPRINT, REQUEST_ID, RESOURCE_ID, SUBJECT},
     },
 };
 
 /// Behind the last record that may be before a time.
-pub(super) const UNTIL: &str = "coalesce(
-    (SELECT (number + 1) * 256 FROM spans WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)";
+pub(super) fn until() -> String {
+    format!(
+        "coalesce((SELECT (number + 1) * {SPAN} FROM spans
+             WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)"
+    )
+}
 
-/// Before the first record that may be of a time, or later.
-const SINCE: &str = "coalesce(
-    (SELECT number * 256 FROM spans WHERE latest >= ? ORDER BY number LIMIT 1),
-    9223372036854775807)";
+/// The first record that may be of a time, or later.
+fn since() -> String {
+    let never = i64::MAX;
+    format!(
+        "coalesce((SELECT number * {SPAN} FROM spans
+             WHERE latest >= ? ORDER BY number LIMIT 1), {never})"
+    )
+}
 
 /// What is asked for.
 pub(super) struct Asked<'a> {
@@ -129,20 +137,11 @@ impl Asked<'_> {
         let (_, direction) = self.comparison();
         let mut query =
             Query::new("SELECT position, leaf, body FROM records WHERE body IS NOT NULL");
-        let (from, end) = match self.order {
-            Order::Newest => (from, start),
+        let (first, last) = match self.order {
+            Order::Newest => (from, start.saturating_sub(1)),
             Order::Oldest => (from.max(start.saturating_add(1)), i64::MAX),
         };
-        // one bound on each side: of more, the table would be searched by the first
-        let Filter { since, until, .. } = self.filter;
-        match since.map(record::nanoseconds_of) {
-            Some(since) => query.and(&format!("position >= max(?, {SINCE})"), [from, since]),
-            None => query.and("position >= ?", [from]),
-        }
-        match until.map(record::nanoseconds_of) {
-            Some(until) => query.and(&format!("position < min(?, {UNTIL})"), [end, until]),
-            None => query.and("position < ?", [end]),
-        }
+        self.between(&mut query, "position", 1, first, last);
         self.limit_to(&mut query);
         query.sql += &format!(" ORDER BY position {direction} LIMIT {limit}");
         query
@@ -165,27 +164,34 @@ impl Asked<'_> {
             Order::Newest => (0, run),
             Order::Oldest => (run, i64::MAX),
         };
-        let Filter { since, until, .. } = self.filter;
-        match since.map(record::nanoseconds_of) {
-            Some(since) => query.and(
-                &format!("number >= max(?, {SINCE} / ?)"),
-                [first, since, length],
-            ),
-            None => query.and("number >= ?", [first]),
-        }
-        match until.map(record::nanoseconds_of) {
-            Some(until) => query.and(
-                &format!("number <= min(?, {UNTIL} / ?)"),
-                [last, until, length],
-            ),
-            None => query.and("number <= ?", [last]),
-        }
+        self.between(&mut query, "number", length, first, last);
         query.and(&format!("terms.position {comparison} ?"), [start]);
         query.and("terms.position < ?", [indexed]);
         self.limit_to(&mut query);
         query.sql += &format!(" ORDER BY number {direction}, terms.position {direction}");
         query.sql += &format!(" LIMIT {limit}");
         query
+    }
+
+    /// From the first to the last of what has so many records each, as far as they may
+    /// be of the filter's times. One bound on each side: of more, a table would be
+    /// searched by the first.
+    fn between(&self, query: &mut Query, column: &str, records: i64, first: i64, last: i64) {
+        let Filter { since, until, .. } = self.filter;
+        match since.map(record::nanoseconds_of) {
+            Some(time) => query.and(
+                &format!("{column} >= max(?, {} / ?)", self::since()),
+                [first, time, records],
+            ),
+            None => query.and(&format!("{column} >= ?"), [first]),
+        }
+        match until.map(record::nanoseconds_of) {
+            Some(time) => query.and(
+                &format!("{column} <= min(?, ({} - 1) / ?)", self::until()),
+                [last, time, records],
+            ),
+            None => query.and(&format!("{column} <= ?"), [last]),
+        }
     }
 
     /// What the columns that every record has can tell.

@@ -2,10 +2,51 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row, types::ValueRef};
 use zeroize::Zeroizing;
 
-use crate::audit::{Error, Fingerprinter, Position, fingerprint::VersionedKey, tree::Hash};
+use crate::audit::{
+    Error, Fingerprinter, Position, fingerprint::VersionedKey, store::Columns, tree::Hash,
+};
+
+/// What [`columns`] reads.
+pub(in crate::audit::store::sqlite) const COLUMNS: &str =
+    "time, call, request_id, kind, subject, resource_id";
+
+/// What is kept beside a record, of a row that has it from a column on.
+pub(in crate::audit::store::sqlite) fn columns<'a>(
+    row: &'a Row<'_>,
+    from: usize,
+) -> rusqlite::Result<Columns<'a>> {
+    Ok(Columns {
+        time: row.get(from)?,
+        call: text(row, from + 1)?.unwrap_or_default(),
+        request_id: text(row, from + 2)?,
+        kind: text(row, from + 3)?.unwrap_or_default(),
+        subject: text(row, from + 4)?,
+        resource_id: text(row, from + 5)?,
+    })
+}
+
+/// A text, or else a sign that nothing has that was written here: whoever verifies is
+/// to say where it is, and not that it can't be read.
+pub(in crate::audit::store::sqlite) fn text<'a>(
+    row: &'a Row<'_>,
+    at: usize,
+) -> rusqlite::Result<Option<&'a str>> {
+    Ok(match row.get_ref(at)? {
+        ValueRef::Null => None,
+        other => Some(other.as_str().unwrap_or("\u{fffd}")),
+    })
+}
+
+/// The same of a column that always has one.
+pub(in crate::audit::store::sqlite) fn string(
+    row: &Row<'_>,
+    at: usize,
+) -> rusqlite::Result<String> {
+    text(row, at).map(|it| it.unwrap_or_default().to_owned())
+}
 
 pub(in crate::audit::store::sqlite) fn position(stored: i64) -> Position {
     Position(stored.cast_unsigned())
