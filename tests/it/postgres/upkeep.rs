@@ -118,9 +118,11 @@ fn audit(config: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) 
     (output.status.code(), all_told(&output))
 }
 
-/// A record of a call that had the secret.
+/// A record of a call that has made a key, and had the secret.
 fn record(trail: &Trail, call: &str) -> Record {
     Record {
+        rpc: Some("keygate.datadog.v2.ApiKeyService/CreateApiKey".to_owned()),
+        effect: Some("create".to_owned()),
         fingerprints: vec![trail.fingerprint(SECRET)],
         ..trail::record(trail, call)
     }
