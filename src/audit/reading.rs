@@ -49,6 +49,9 @@ impl Trail {
     /// Looks something up, on a thread where that may take a while. What was
     /// acknowledged before is seen.
     ///
+    /// Whoever waits has to keep polling until this returns, or drop it: it may have
+    /// been given a place that others wait for.
+    ///
     /// # Errors
     /// Whatever `look` says, and [`Error`] if the trail can't be read.
     pub async fn read<T: Send + 'static>(

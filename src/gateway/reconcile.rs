@@ -10,6 +10,7 @@
 //! Where to look is told by each operation ([`super::trace`]); requests go the way
 //! that all go.
 
+mod attempts;
 mod case;
 mod decide;
 mod find;
@@ -25,10 +26,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::FutureExt as _;
 
 use super::{Limits, Setup, revocation::Source, trace::Tracer};
 use crate::{audit, call::Ledger, policy::Permit};
+use attempts::Attempts;
 use case::Case;
 use look::Trouble;
 use open::{Group, Open};
@@ -98,7 +100,7 @@ impl Reconciler {
         let clock = &self.ledger.clock;
         let mut open = Open::default();
         let mut head = self.ledger.trail.head();
-        let mut attempts = FuturesUnordered::new();
+        let mut attempts = Attempts::new();
         let (mut asked, mut reviewed): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             let is_over =
@@ -108,7 +110,7 @@ impl Reconciler {
                 && (asked.is_none() || review || head.has_changed().unwrap_or(true))
             {
                 head.mark_unchanged();
-                match self.learn(&mut open, review).await {
+                match attempts.beside(self.learn(&mut open, review)).await {
                     Ok(()) => {
                         asked = Some(clock.instant());
                         reviewed = if review { asked } else { reviewed };
@@ -126,11 +128,8 @@ impl Reconciler {
             self.ledger.metrics.unresolved(open.count());
             let setup = self.source.current();
             let ready = open.ready(clock.now(), settling(&setup.limits));
-            attempts.extend(
-                ready
-                    .into_iter()
-                    .map(|group| self.attempt(setup.clone(), group)),
-            );
+            let ready = ready.into_iter();
+            attempts.begin(ready.map(|group| self.attempt(setup.clone(), group)));
             let mut written = head.clone();
             let more = async {
                 if open.count() == 0 {
@@ -140,7 +139,7 @@ impl Reconciler {
                 tokio::time::sleep(TICK).await;
             };
             tokio::select! {
-                Some((group, attempt)) = attempts.next(), if !attempts.is_empty() => match attempt {
+                Some((group, attempt)) = attempts.next() => match attempt {
                     Attempt::Settled(settled) => {
                         open.settle(&group, settled.iter().map(|it| it.case.position));
                     }

@@ -99,7 +99,11 @@ impl Bench {
             }
         };
         let told = tokio::time::timeout(PATIENCE * 2, reconciled).await;
-        let told = told.expect("not all is reconciled");
+        let told = told.unwrap_or_else(|_| {
+            let log = self.served.gateway.process.logged();
+            let (unknown, told) = unknown_and_told(&self.records());
+            panic!("not all is reconciled: {told:#?} of {unknown:#?}; {log}")
+        });
         let mut by_call: HashMap<_, Vec<_>> = HashMap::new();
         for record in told {
             let call = record["call"].as_str().unwrap().to_owned();
