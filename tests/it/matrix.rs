@@ -151,6 +151,8 @@ async fn every_role_may_call_what_the_matrix_says_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // whose keys they are is kept of all that were made, too
+    served.verify();
 }
 
 #[tokio::test]

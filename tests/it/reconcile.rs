@@ -17,7 +17,6 @@ use serde_json::{Value as Json, json};
 use crate::support::{
     gateway::{Client, PATIENCE, contract, records},
     http::Http,
-    program::{all_told, keygate},
     served::{MAIN, SANDBOX_POLICY, Served},
     upstreams::{Place, inject},
     vendors::{Simulator, Vendor},
@@ -110,21 +109,6 @@ impl Bench {
             by_call.entry(call).or_default().push(record);
         }
         by_call
-    }
-
-    /// That the trail proves what it holds, beside the records too.
-    fn verify(&self) {
-        let folder = self.served.setup.folder.path();
-        let run = |arguments: &[&str]| {
-            let mut command = keygate([&["audit"], arguments].concat());
-            let output = command.current_dir(folder).output().unwrap();
-            let text = all_told(&output);
-            assert!(output.status.success(), "{text}");
-            text
-        };
-        let keys = run(&["key", "--signing-key", "signing.pem"]);
-        self.served.setup.write("keys", &keys);
-        run(&["verify", "--config", "keygate.toml", "--key", "keys"]);
     }
 
     async fn unresolved(&self) -> String {

@@ -291,6 +291,7 @@ async fn what_is_kept_beside_the_records_is_looked_at_too() {
     let changes = [
         "UPDATE keys SET subject = 'mallory' WHERE id = 'key-3';",
         "UPDATE keys SET id = 'another' WHERE id = 'key-3';",
+        "DELETE FROM keys WHERE id = 'key-3';",
         "INSERT INTO keys VALUES ('datadog/us1/main', 'api_key', 'x', 'https://issuer', 'alice', 5, NULL);",
         "INSERT INTO keys VALUES ('datadog/us1/main', 'api_key', 'x', 'https://issuer', 'alice', 99, NULL);",
         "UPDATE records SET subject = 'bob' WHERE position = 3;",

@@ -51,6 +51,8 @@ impl Sum {
 /// What is kept beside the records, and what they said so far.
 pub(super) struct Beside {
     keys: HashMap<Position, Vec<KeptKey>>,
+    /// All of them, hashed as nobody knows beforehand.
+    owned: HashSet<u64>,
     kept_open: BTreeSet<(String, Position)>,
     kept_unresolved: BTreeSet<Position>,
     open: HashMap<String, Vec<Position>>,
@@ -70,12 +72,16 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) fn new(kept: KeptBeside) -> Self {
+        let hasher = RandomState::new();
         let mut keys = HashMap::<_, Vec<_>>::new();
+        let mut owned = HashSet::with_capacity(kept.keys.len());
         for key in kept.keys {
+            owned.insert(hasher.hash_one((&*key.upstream, &*key.resource_type, &*key.id)));
             keys.entry(key.position).or_default().push(key);
         }
         Self {
             keys,
+            owned,
             kept_open: kept.open.into_iter().collect(),
             kept_unresolved: kept.unresolved.into_iter().collect(),
             open: HashMap::new(),
@@ -87,7 +93,7 @@ impl Beside {
             kept_spans: kept.spans,
             spans: BTreeMap::new(),
             ids: HashSet::new(),
-            hasher: RandomState::new(),
+            hasher,
         }
     }
 
@@ -118,6 +124,11 @@ impl Beside {
             {
                 find("a key is kept as somebody's own by this record, which does not say so");
             }
+        }
+        if let Some(made) = said.made_key()
+            && !self.owned.contains(&self.hasher.hash_one(made))
+        {
+            find("this record says who made a key, which is kept as nobody's");
         }
         let (fingerprints, columns) = match self.indexed {
             Indexed::Fingerprints => (true, false),

@@ -84,12 +84,26 @@ impl<'a> Said<'a> {
     /// Whether it says that this caller made a key that is known by this.
     pub(super) fn made(&self, issuer: &str, subject: &str, id: &str) -> bool {
         let by = |it: &Caller<'_>| it.issuer == issuer && it.subject == subject;
-        let made =
-            self.outcome == Some(Outcome::Succeeded) || self.finding == Some(Finding::Applied);
         let resource = self.resource.as_ref();
-        made && self.effect.as_deref() == Some("create")
+        self.makes()
             && self.caller.as_ref().is_some_and(by)
             && (resource.and_then(|it| it.id.as_deref()) == Some(id)
                 || self.fingerprints.iter().any(|it| it == id))
+    }
+    /// The key that it says was made: its upstream, its type and its id.
+    pub(super) fn made_key(&self) -> Option<(&str, &str, &str)> {
+        let resource = self.resource.as_ref().filter(|_| self.makes())?;
+        let resource_type = resource.resource_type.as_deref()?;
+        Some((
+            self.upstream.as_deref()?,
+            resource_type,
+            resource.id.as_deref()?,
+        ))
+    }
+
+    fn makes(&self) -> bool {
+        let made =
+            self.outcome == Some(Outcome::Succeeded) || self.finding == Some(Finding::Applied);
+        made && self.effect.as_deref() == Some("create")
     }
 }

@@ -54,22 +54,26 @@ impl Stage {
             for origin in ["one", "two"] {
                 let trail = self.open_at(origin, now - days * DAY);
                 let entry = |it| {
-                    let mut record = record(&trail, &format!("{age}-{origin}-{it}"));
+                    let call = format!("{age}-{origin}-{it}");
+                    let mut record = record(&trail, &call);
                     // calls at once don't come in the order of their times
                     let at = now - days * DAY - Duration::from_millis(it);
                     record.time = Record::new(Kind::Outcome, "", "", at).time;
-                    Entry::from(record)
+                    let created = Projection::Created {
+                        upstream: UPSTREAM.to_owned(),
+                        resource_type: "api_key".to_owned(),
+                        id: format!("id-of-{call}"),
+                        owner: Owner {
+                            issuer: "https://issuer.example".to_owned(),
+                            subject: "alice".to_owned(),
+                        },
+                    };
+                    Entry {
+                        record,
+                        projections: vec![created],
+                    }
                 };
-                let mut entries: Vec<_> = (0..count).map(entry).collect();
-                entries[7].projections.push(Projection::Created {
-                    upstream: UPSTREAM.to_owned(),
-                    resource_type: "api_key".to_owned(),
-                    id: format!("id-of-{age}-{origin}-7"),
-                    owner: Owner {
-                        issuer: "https://issuer.example".to_owned(),
-                        subject: "alice".to_owned(),
-                    },
-                });
+                let entries = (0..count).map(entry).collect();
                 trail.append_all(entries).await.unwrap();
                 trail.keep(trail.checkpoint().unwrap()).await;
                 trail.close().await.unwrap();

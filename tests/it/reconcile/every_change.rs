@@ -130,7 +130,7 @@ async fn what_was_made_is_told_from_what_was_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(bench.unresolved().await, "0");
     no_secret_is_told(&bench);
-    bench.verify();
+    bench.served.verify();
 }
 
 /// Who was to make a key has made it, and may do with it what its makers may.

@@ -149,7 +149,7 @@ async fn what_upstream_does_not_tell_for_a_day_is_ambiguous_and_an_outage_is_wai
     let call = late["call"].as_str().unwrap();
     assert_eq!(finding(&told, call), ("applied", made["id"].as_str()));
     server.shutdown().await.unwrap();
-    bench.verify();
+    bench.served.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +203,7 @@ async fn an_upstream_that_is_not_configured_any_more_is_waited_for_a_day() {
     }
     assert_eq!(unresolved(&http).await, "0");
     server.shutdown().await.unwrap();
-    bench.verify();
+    bench.served.verify();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,7 +165,7 @@ async fn what_a_crash_has_left_is_found_out_once_upstream_is_back() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    bench.verify();
+    bench.served.verify();
     assert_eq!(bench.unresolved().await, "0");
 }
 

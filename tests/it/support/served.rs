@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{
     gateway::{Answer, Client, records},
+    program::{all_told, keygate},
     serve::{Gateway, Setup},
     upstreams::{Place, Upstreams},
     vendors::{self, Simulator, Source},
@@ -51,6 +52,22 @@ impl Served {
             setup,
             upstreams,
         }
+    }
+
+    /// That the trail proves what it holds, beside the records too.
+    #[track_caller]
+    pub(crate) fn verify(&self) {
+        let folder = self.setup.folder.path();
+        let run = |arguments: &[&str]| {
+            let mut command = keygate([&["audit"], arguments].concat());
+            let output = command.current_dir(folder).output().unwrap();
+            let text = all_told(&output);
+            assert!(output.status.success(), "{text}");
+            text
+        };
+        let keys = run(&["key", "--signing-key", "signing.pem"]);
+        self.setup.write("keys", &keys);
+        run(&["verify", "--config", "keygate.toml", "--key", "keys"]);
     }
 
     pub(crate) fn client(&self) -> Client {
