@@ -25,7 +25,7 @@ pub(super) mod terms;
 
 pub(super) use self::{
     batch::{Batch, Debt, Removal, Row, Step},
-    kept::{Columns, Kept, KeptKey, Leaf, Place, SPAN, Span, UPKEEP},
+    kept::{Columns, Kept, KeptKey, Leaf, Place, SPAN, Span, UPKEEP, since, until},
 };
 
 /// A trail that is open for writing.
@@ -213,11 +213,8 @@ pub(super) trait View: fmt::Debug + Send {
     /// The intents that are kept as open ones: their calls and positions.
     fn open(&self) -> Result<Vec<(String, Position)>, Error>;
 
-    /// The times of neighbouring records, in their order; `None` if this store finds
-    /// records of a time in another way.
-    fn spans(&self) -> Result<Option<Vec<Span>>, Error> {
-        Ok(None)
-    }
+    /// The times of neighbouring records, in their order.
+    fn spans(&self) -> Result<Vec<Span>, Error>;
 }
 
 /// The hashes of a tree as a view gives them: of its leaves, and the roots of

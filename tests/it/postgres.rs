@@ -9,6 +9,7 @@ mod records;
 mod replicas;
 mod rights;
 mod starting;
+mod times;
 mod unresolved;
 mod upkeep;
 

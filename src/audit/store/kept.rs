@@ -75,6 +75,24 @@ impl Span {
     }
 }
 
+/// In SQL, the first record that may be of a time or later, by a table of spans; the
+/// time stands in it as `?`.
+pub(in crate::audit) fn since(spans: &str) -> String {
+    let never = i64::MAX;
+    format!(
+        "coalesce((SELECT number * {SPAN} FROM {spans}
+             WHERE latest >= ? ORDER BY number LIMIT 1), {never})"
+    )
+}
+
+/// The same, behind the last record that may be before a time.
+pub(in crate::audit) fn until(spans: &str) -> String {
+    format!(
+        "coalesce((SELECT (number + 1) * {SPAN} FROM {spans}
+             WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)"
+    )
+}
+
 /// The kinds of records that tell of the trail itself, as SQL has them. They stay.
 pub(in crate::audit) const UPKEEP: &str = "'pruned', 'rotated'";
 

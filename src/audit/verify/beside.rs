@@ -63,7 +63,7 @@ pub(super) struct Beside {
     settled: HashSet<String>,
     indexed: Indexed,
     terms: Sum,
-    kept_spans: Option<Vec<Span>>,
+    kept_spans: Vec<Span>,
     spans: BTreeMap<u64, Span>,
     /// The ids of all records, hashed as nobody knows beforehand: none may come twice.
     ids: HashSet<u64>,
@@ -99,11 +99,8 @@ impl Beside {
 
     pub(super) fn add(&mut self, origin: &str, leaf: &Leaf<'_>, report: &mut Report) {
         let keys = self.keys.remove(&leaf.position).unwrap_or_default();
-        if self.kept_spans.is_some() {
-            let span = Span::of(leaf.position, leaf.columns.time);
-            let all = self.spans.entry(span.number).or_insert(span);
-            all.add(span);
-        }
+        let span = Span::of(leaf.position, leaf.columns.time);
+        self.spans.entry(span.number).or_insert(span).add(span);
         // what a pruned record said is gone
         let Some(body) = leaf.body else { return };
         let mut find = |what: &str| report.find(origin, Some(leaf.index), what);
@@ -202,8 +199,7 @@ impl Beside {
             let what = "the calls that are kept as unresolved are not those that are";
             report.find(WHERE, None, what);
         }
-        let spans = self.spans.into_values();
-        if self.kept_spans.is_some_and(|it| !it.into_iter().eq(spans)) {
+        if !self.kept_spans.into_iter().eq(self.spans.into_values()) {
             let what = "the times that records are found by are not those of the records";
             report.find(WHERE, None, what);
         }

@@ -43,7 +43,7 @@ pub(super) struct KeptBeside {
     pub(super) keys: Vec<KeptKey>,
     pub(super) open: Vec<(String, Position)>,
     pub(super) unresolved: Vec<Position>,
-    pub(super) spans: Option<Vec<Span>>,
+    pub(super) spans: Vec<Span>,
     /// Which terms are kept apart.
     pub(super) indexed: Indexed,
     /// A sum of nothing, to add those of records to.

@@ -21,7 +21,7 @@ use crate::support::{
     trail,
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 const SECRET: &str = "a leaked secret";
 const UPSTREAM: &str = "datadog/us1/main";
 
@@ -42,7 +42,7 @@ impl Stage {
     }
 
     /// Opens a tree as a gateway would have at a time of day.
-    fn open_at(&self, origin: &str, now: SystemTime) -> Trail {
+    pub(super) fn open_at(&self, origin: &str, now: SystemTime) -> Trail {
         let clock = Hand::at(now).clock();
         Trail::open(&self.settings(origin), clock, Random::system()).unwrap()
     }
@@ -81,7 +81,7 @@ impl Stage {
         }
     }
 
-    fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> Reader {
         Reader::open(&self.settings("one")).unwrap()
     }
 

@@ -21,7 +21,8 @@ const STEPS: &[&str] = &[TO_1];
 /// `origins` says how long each tree is, and which process writes it. `head` is the
 /// next position over all of them: whoever writes locks it until the commit, so
 /// positions are in the order of commits, and a reader never sees a gap that is
-/// filled later.
+/// filled later. Records of a time are found by `spans`, as in SQLite: clocks of
+/// replicas may be apart.
 ///
 /// Text is kept as it is, but for NUL, which PostgreSQL can't keep.
 const TO_1: &str = r#"
@@ -55,7 +56,6 @@ const TO_1: &str = r#"
         body bytea
     );
     CREATE UNIQUE INDEX records_leaf ON keygate.records (origin, leaf_index);
-    CREATE INDEX records_time ON keygate.records (time);
     CREATE INDEX records_call ON keygate.records (call);
     CREATE INDEX records_request_id ON keygate.records (request_id)
         WHERE request_id IS NOT NULL;
@@ -63,6 +63,11 @@ const TO_1: &str = r#"
         WHERE subject IS NOT NULL;
     CREATE INDEX records_resource_id ON keygate.records (resource_id, position)
         WHERE resource_id IS NOT NULL;
+    CREATE TABLE keygate.spans (
+        number bigint PRIMARY KEY,
+        earliest bigint NOT NULL,
+        latest bigint NOT NULL
+    );
     CREATE TABLE keygate.subtrees (
         origin text COLLATE "C" NOT NULL,
         level integer NOT NULL,
@@ -137,11 +142,12 @@ const TO_1: &str = r#"
 const GRANTS: &str = "
     GRANT USAGE ON SCHEMA keygate TO {role};
     GRANT SELECT ON ALL TABLES IN SCHEMA keygate TO {role};
-    GRANT INSERT ON keygate.origins, keygate.records, keygate.subtrees, keygate.checkpoints,
+    GRANT INSERT ON keygate.origins, keygate.records, keygate.spans, keygate.subtrees, keygate.checkpoints,
         keygate.keys, keygate.open_intents, keygate.unresolved, keygate.fingerprints,
         keygate.fingerprint_keys TO {role};
     GRANT UPDATE (next) ON keygate.head TO {role};
     GRANT UPDATE (size, writer, session) ON keygate.origins TO {role};
+    GRANT UPDATE (earliest, latest) ON keygate.spans TO {role};
     GRANT UPDATE ON keygate.keys TO {role};
     GRANT UPDATE (origin) ON keygate.unresolved TO {role};
     GRANT UPDATE (body, request_id, subject, resource_id) ON keygate.records TO {role};

@@ -11,7 +11,10 @@ use std::{
 use tokio_postgres::{Row, types::ToSql};
 use zeroize::Zeroizing;
 
-use self::connection::{Connection, Parameters};
+use self::{
+    connection::{Connection, Parameters},
+    page::SPANS,
+};
 use super::{
     Location,
     error::Error,
@@ -22,8 +25,9 @@ use crate::audit::{
     fingerprint::VersionedKey,
     record,
     store::{
-        self, Columns, Kept, KeptKey, Leaf, Place, UPKEEP,
+        self, Columns, Kept, KeptKey, Leaf, Place, Span, UPKEEP,
         terms::{FINGERPRINT, Indexed},
+        until,
     },
     tree::Hash,
 };
@@ -217,18 +221,16 @@ impl store::View for View {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Kept>, audit::Error> {
+        let until = until(SPANS).replace('?', "$2");
         let sql = format!(
             "SELECT position, origin, leaf_index, leaf, body FROM keygate.records
-             WHERE body IS NOT NULL AND position > $1 AND time < $2
-                 AND position < coalesce((SELECT position FROM keygate.records WHERE time >= $3
-                     ORDER BY time LIMIT 1), 9223372036854775807)
+             WHERE body IS NOT NULL AND position > $1 AND time < $2 AND position < {until}
                  AND kind NOT IN ({UPKEEP}) AND call NOT IN ({UNSETTLED})
              ORDER BY position LIMIT {limit}"
         );
         let before = record::nanoseconds_of(before);
         let after = after.map_or(-1, |it| it.0.cast_signed());
-        let end = before.saturating_add(page::DISORDER_NS);
-        self.kept(&sql, &[&after, &before, &end])
+        self.kept(&sql, &[&after, &before])
     }
 
     fn unsettled(&self, before: SystemTime) -> Result<u64, audit::Error> {
@@ -370,6 +372,17 @@ impl store::View for View {
             };
             (last, at) = (row.get(0), row.get(1));
         }
+    }
+
+    fn spans(&self) -> Result<Vec<Span>, audit::Error> {
+        let sql = "SELECT number, earliest, latest FROM keygate.spans ORDER BY number";
+        let rows = self.connection.query(sql, &[])?;
+        let spans = rows.iter().map(|row| Span {
+            number: row.get::<_, i64>(0).cast_unsigned(),
+            earliest: row.get(1),
+            latest: row.get(2),
+        });
+        Ok(spans.collect())
     }
 
     fn open(&self) -> Result<Vec<(String, Position)>, audit::Error> {

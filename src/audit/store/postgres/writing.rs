@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error, Statement, types::ToSql};
 
 use self::columns::{Columns, Round, rounds};
 use super::session::Writer;
-use crate::audit::store::Batch;
+use crate::audit::store::{Batch, SPAN};
 
 type Parameter<'a> = &'a (dyn ToSql + Sync);
 
@@ -16,6 +16,7 @@ pub(super) struct Statements {
     size: Statement,
     head: Statement,
     records: Statement,
+    spans: Statement,
     fingerprints: Statement,
     ended: Statement,
     opened: Statement,
@@ -51,6 +52,18 @@ const RECORDS: &str = "
             AS it (leaf, time, call, request_id, kind, subject, resource_id, body, at),
         keygate.head, keygate.origins tree
     WHERE tree.origin = $1::text";
+
+/// The times of the spans that the records are in.
+fn spans() -> String {
+    format!(
+        "INSERT INTO keygate.spans (number, earliest, latest)
+         SELECT (head.next - $1::bigint + it.at - 1) / {SPAN}, min(it.time), max(it.time)
+         FROM unnest($2::bigint[]) WITH ORDINALITY AS it (time, at), keygate.head
+         GROUP BY 1
+         ON CONFLICT (number) DO UPDATE SET earliest = least(spans.earliest, excluded.earliest),
+             latest = greatest(spans.latest, excluded.latest)"
+    )
+}
 
 const FINGERPRINTS: &str = "
     INSERT INTO keygate.fingerprints (fingerprint, position)
@@ -118,10 +131,12 @@ const FINGERPRINT_KEY: &str =
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+        let spans = spans();
         let prepared = tokio::try_join!(
             client.prepare(SIZE),
             client.prepare(HEAD),
             client.prepare(RECORDS),
+            client.prepare(&spans),
             client.prepare(FINGERPRINTS),
             client.prepare(ENDED),
             client.prepare(OPENED),
@@ -139,18 +154,19 @@ impl Statements {
             size: prepared.0,
             head: prepared.1,
             records: prepared.2,
-            fingerprints: prepared.3,
-            ended: prepared.4,
-            opened: prepared.5,
-            unresolved: prepared.6,
-            settled: prepared.7,
-            created: prepared.8,
-            removed: prepared.9,
-            subtrees: prepared.10,
-            checkpoints: prepared.11,
-            pruned: prepared.12,
-            forgotten: prepared.13,
-            fingerprint_key: prepared.14,
+            spans: prepared.3,
+            fingerprints: prepared.4,
+            ended: prepared.5,
+            opened: prepared.6,
+            unresolved: prepared.7,
+            settled: prepared.8,
+            created: prepared.9,
+            removed: prepared.10,
+            subtrees: prepared.11,
+            checkpoints: prepared.12,
+            pruned: prepared.13,
+            forgotten: prepared.14,
+            fingerprint_key: prepared.15,
         })
     }
 }
@@ -214,6 +230,7 @@ pub(super) async fn write(
                     origin, &count, &all.leaves, &all.times, &all.calls, &all.request_ids,
                     &all.kinds, &all.subjects, &all.resource_ids, &all.bodies,
                 ], !all.leaves.is_empty()),
+                run.any(&statements.spans, [&count, &all.times], !all.times.is_empty()),
                 run.any(&statements.fingerprints, [
                     &count, &all.fingerprints.0, &all.fingerprints.1,
                 ], !all.fingerprints.0.is_empty()),
@@ -242,8 +259,8 @@ pub(super) async fn write(
     begun?;
     grown?;
     let first = first?;
-    let (a, b, c, d, e, f, g, h, i, j, k, committed) = written;
-    [a, b, c, d, e, f, g, h, i, j, k, committed]
+    let (a, b, c, d, e, f, g, h, i, j, k, l, committed) = written;
+    [a, b, c, d, e, f, g, h, i, j, k, l, committed]
         .into_iter()
         .collect::<Result<(), _>>()?;
     if !further.is_empty() {

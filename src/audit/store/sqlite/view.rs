@@ -13,7 +13,7 @@ mod tables;
 
 pub(super) use self::tables::{COLUMNS, columns, fingerprinter, origin};
 use self::{
-    page::{Asked, until},
+    page::Asked,
     tables::{leaves, position, size, string, subtrees, text},
 };
 use super::{BUSY, keep_log, schema, terms};
@@ -22,6 +22,7 @@ use crate::audit::{
     store::{
         self, Kept, KeptKey, Leaf, Place, Span, UPKEEP,
         terms::{CALL, Indexed},
+        until,
     },
     tree::Hash,
 };
@@ -191,7 +192,7 @@ impl store::View for View {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Kept>, Error> {
-        let until = until();
+        let until = until("spans");
         let sql = format!(
             "SELECT position, leaf, body FROM records
              WHERE body IS NOT NULL AND position > ? AND time < ? AND position < {until}
@@ -343,7 +344,7 @@ impl store::View for View {
         scan().map_err(self.read())
     }
 
-    fn spans(&self) -> Result<Option<Vec<Span>>, Error> {
+    fn spans(&self) -> Result<Vec<Span>, Error> {
         let spans = || -> rusqlite::Result<_> {
             self.connection
                 .prepare_cached("SELECT number, earliest, latest FROM spans ORDER BY number")?
@@ -354,9 +355,9 @@ impl store::View for View {
                         latest: row.get(2)?,
                     })
                 })?
-                .collect::<Result<_, _>>()
+                .collect()
         };
-        spans().map(Some).map_err(self.read())
+        spans().map_err(self.read())
     }
 
     fn open(&self) -> Result<Vec<(String, Position)>, Error> {

@@ -3,11 +3,10 @@
 use tokio_postgres::types::ToSql;
 
 use super::super::text::kept;
-use crate::audit::{Filter, Order, Position, record};
+use crate::audit::{Filter, Order, Position, record, store};
 
-/// How far the times of two records may stand against the order of their commits;
-/// replicas' clocks differ too.
-pub(super) const DISORDER_NS: i64 = 600 * 1_000_000_000;
+/// The times of neighbouring records.
+pub(super) const SPANS: &str = "keygate.spans";
 
 /// A statement and its parameters.
 pub(super) struct Page {
@@ -57,23 +56,13 @@ pub(super) fn page(filter: &Filter, order: Order, after: Option<Position>, limit
             page.and(condition, kept(value).into_owned());
         }
     }
-    // positions and times run in one direction, but for a little disorder: what is
-    // older or newer by more than that is surely before or behind
-    if let Some(since) = filter.since {
-        let since = record::nanoseconds_of(since).saturating_sub(DISORDER_NS);
-        page.and(
-            "position > coalesce((SELECT position FROM keygate.records WHERE time < ?
-                 ORDER BY time DESC LIMIT 1), -1)",
-            since,
-        );
+    if let Some(since) = filter.since.map(record::nanoseconds_of) {
+        page.and(&format!("position >= {}", store::since(SPANS)), since);
+        page.and("time >= ?", since);
     }
-    if let Some(until) = filter.until {
-        let until = record::nanoseconds_of(until).saturating_add(DISORDER_NS);
-        page.and(
-            "position < coalesce((SELECT position FROM keygate.records WHERE time >= ?
-                 ORDER BY time LIMIT 1), 9223372036854775807)",
-            until,
-        );
+    if let Some(until) = filter.until.map(record::nanoseconds_of) {
+        page.and(&format!("position < {}", store::until(SPANS)), until);
+        page.and("time < ?", until);
     }
     if let Some(fingerprints) = &filter.fingerprints {
         let fingerprints: Vec<_> = fingerprints.iter().map(ToString::to_string).collect();

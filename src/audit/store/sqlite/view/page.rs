@@ -10,28 +10,11 @@ use super::View;
 use crate::audit::{
     Filter, Order, Position, record,
     store::{
-        Kept, SPAN,
+        self, Kept,
         sqlite::terms,
         terms::{CALL, FINGERPRINT, REQUEST_ID, RESOURCE_ID, SUBJECT},
     },
 };
-
-/// Behind the last record that may be before a time.
-pub(super) fn until() -> String {
-    format!(
-        "coalesce((SELECT (number + 1) * {SPAN} FROM spans
-             WHERE earliest < ? ORDER BY number DESC LIMIT 1), 0)"
-    )
-}
-
-/// The first record that may be of a time, or later.
-fn since() -> String {
-    let never = i64::MAX;
-    format!(
-        "coalesce((SELECT number * {SPAN} FROM spans
-             WHERE latest >= ? ORDER BY number LIMIT 1), {never})"
-    )
-}
 
 /// What is asked for.
 pub(super) struct Asked<'a> {
@@ -180,14 +163,14 @@ impl Asked<'_> {
         let Filter { since, until, .. } = self.filter;
         match since.map(record::nanoseconds_of) {
             Some(time) => query.and(
-                &format!("{column} >= max(?, {} / ?)", self::since()),
+                &format!("{column} >= max(?, {} / ?)", store::since("spans")),
                 [first, time, records],
             ),
             None => query.and(&format!("{column} >= ?"), [first]),
         }
         match until.map(record::nanoseconds_of) {
             Some(time) => query.and(
-                &format!("{column} <= min(?, ({} - 1) / ?)", self::until()),
+                &format!("{column} <= min(?, ({} - 1) / ?)", store::until("spans")),
                 [last, time, records],
             ),
             None => query.and(&format!("{column} <= ?"), [last]),
