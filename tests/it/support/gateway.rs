@@ -81,15 +81,15 @@ impl Process {
         signal(self.id(), "TERM");
     }
 
-    /// Asks it to read everything anew (SIGHUP).
-    pub(crate) fn hang_up(&self) {
-        signal(self.id(), "HUP");
-    }
-
     /// The same, and waits. Its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.ask_to_end();
         self.wait()
+    }
+
+    /// Asks it to read everything anew (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        signal(self.id(), "HUP");
     }
 
     /// Waits until it has ended. Its exit code, if it was not killed.

@@ -142,9 +142,9 @@ const TO_1: &str = r#"
 const GRANTS: &str = "
     GRANT USAGE ON SCHEMA keygate TO {role};
     GRANT SELECT ON ALL TABLES IN SCHEMA keygate TO {role};
-    GRANT INSERT ON keygate.origins, keygate.records, keygate.spans, keygate.subtrees, keygate.checkpoints,
-        keygate.keys, keygate.open_intents, keygate.unresolved, keygate.fingerprints,
-        keygate.fingerprint_keys TO {role};
+    GRANT INSERT ON keygate.origins, keygate.records, keygate.spans, keygate.subtrees,
+        keygate.checkpoints, keygate.keys, keygate.open_intents, keygate.unresolved,
+        keygate.fingerprints, keygate.fingerprint_keys TO {role};
     GRANT UPDATE (next) ON keygate.head TO {role};
     GRANT UPDATE (size, writer, session) ON keygate.origins TO {role};
     GRANT UPDATE (earliest, latest) ON keygate.spans TO {role};
